@@ -1,0 +1,179 @@
+"""The composition root: the one place that knows every adapter.
+
+`open_local` gives the embedded registry of a folder; `serve_forever` is the server process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from greenroom import gates as _gate_types
+from greenroom.blobs.filesystem import FilesystemBlobs
+from greenroom.core.errors import Forbidden, Refused
+from greenroom.core.model import Actor
+from greenroom.services import lifecycles
+from greenroom.services.api import BY_NAME, Mode, Operation
+from greenroom.services.ports import BlobStore, ReadTx, Request, Signer
+from greenroom.store.compiled.sqlite import AUDITED, KEYS
+from greenroom.store.folder import FolderStore
+from greenroom.store.inspection import page_findings, stored_rows
+
+if TYPE_CHECKING:
+    from greenroom.http.routing import Route
+
+BLOBS = "blobs"
+SYSTEM = Actor("greenroom", verified=True)
+assert _gate_types  # importing the package registers the gate types
+
+
+class LocalRegistry:
+    """A registry on a data folder. Implements `services.ports.Registry` and, for slow use cases, `services.ports.Desk`."""
+
+    def __init__(self, folder: Path, *, create: bool = False, serve: bool = False, lifecycle: str | None = None) -> None:
+        """Open or make the folder's registry; `lifecycle` is the preset that a new one starts with, or switches to.
+
+        Raises NotFound, Conflict (owned by a server), Unavailable, IntegrityFailure, InvalidInput (no such preset).
+        """
+        if lifecycle is not None:
+            lifecycles.check_preset(lifecycle)
+        self.store = FolderStore(folder, create=create, serve=serve)
+        try:
+            self.blobs: BlobStore = FilesystemBlobs(folder / BLOBS)
+            self._begin(lifecycle)
+        except BaseException:
+            self.store.close()
+            raise
+        self._use_cases: dict[str, Callable[..., Any]] = {}
+
+    def _begin(self, lifecycle: str | None) -> None:
+        """Write the first entry of a new log, or switch the default lifecycle if the caller named another one."""
+        with self.store.snapshot() as tx:
+            head, _ = tx.audit_head()
+            default = lifecycles.default_name(tx) if head.size else None
+        if default is None:
+            command = lifecycles.CreateRegistry(lifecycle or lifecycles.DEFAULT)
+            self.store.write_now(lifecycles.create_registry, command, SYSTEM, request=_request(), route="create_registry", result=None)
+        elif lifecycle not in (None, default):
+            self.call_now("use_lifecycle", lifecycles.UseLifecycle(str(lifecycle), reason="server option --lifecycle"), SYSTEM)
+
+    @property
+    def signer(self) -> Signer:
+        """The key that signs the log."""
+        return self.store.signer
+
+    def snapshot(self) -> contextlib.AbstractContextManager[ReadTx]:
+        """A consistent view of the store, on this thread's own connection."""
+        return self.store.snapshot()
+
+    def rows(self) -> contextlib.AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
+        """The raw rows of every table, read past the page checksums, for verification."""
+        return stored_rows(self.store.folder)
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with the database file below the tables: (where, what) pairs."""
+        return page_findings(self.store.folder)
+
+    def audited(self) -> Mapping[str, tuple[str, ...]]:
+        """The audited tables and their primary keys."""
+        return {table: KEYS[table] for table in AUDITED}
+
+    async def call(self, operation: str, command: Any, actor: Actor, *, request: Request | None = None) -> Any:
+        """See the port."""
+        row, use_case = self._find(operation, actor)
+        if row.mode is Mode.READ:
+            return self.store.read(use_case, command, actor)
+        if row.mode is Mode.WRITE:
+            return _answer(await self.store.write(use_case, command, actor, request=request or _request(), route=row.name, result=row.result))
+        if row.mode is Mode.SEARCH:
+            return await self.store.search(use_case, command, actor)
+        return await asyncio.to_thread(use_case, self, command, actor)
+
+    def call_now(self, operation: str, command: Any, actor: Actor, *, request: Request | None = None) -> Any:
+        """See the port."""
+        row, use_case = self._find(operation, actor)
+        if row.mode is Mode.READ:
+            return self.store.read(use_case, command, actor)
+        if row.mode is Mode.WRITE:
+            return _answer(self.store.write_now(use_case, command, actor, request=request or _request(), route=row.name, result=row.result))
+        if row.mode is Mode.SEARCH:
+            return self.store.search_now(use_case, command, actor)
+        return use_case(self, command, actor)
+
+    def _find(self, operation: str, actor: Actor) -> tuple[Operation, Callable[..., Any]]:
+        row = BY_NAME[operation]
+        if not actor.may(row.permission):
+            raise Forbidden(f"{actor.name} may not {row.permission}.", permission=row.permission)
+        use_case = self._use_cases.get(operation)
+        if use_case is None:
+            use_case = self._use_cases[operation] = row.load()
+        return row, use_case
+
+    def close(self) -> None:
+        """Finish what is queued and give the folder back. Twice is no error."""
+        self.store.close()
+
+
+def _answer(outcome: Any) -> Any:
+    """A refusal was recorded as a value; towards the edges it is raised. A promotion says it in its status instead."""
+    if isinstance(outcome, Refused):
+        raise outcome
+    return outcome
+
+
+def _request() -> Request:
+    return Request(secrets.token_hex(8))
+
+
+def open_local(folder: Path, *, create: bool = False, lifecycle: str | None = None) -> LocalRegistry:
+    """Open the embedded registry of a folder.
+
+    Raises NotFound when there is none (and not `create`), Conflict with `details["url"]` when a server owns the folder.
+    """
+    return LocalRegistry(folder, create=create, lifecycle=lifecycle)
+
+
+def serve_forever(*, data: Path, host: str, port: int, lifecycle: str | None = None, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve a data folder until SIGTERM or SIGINT; makes the folder when it is not there.
+
+    `on_ready` is told the URL once requests are answered. Raises Conflict naming the server that has the folder already.
+    """
+    from greenroom.http.access import check_bind
+    from greenroom.http.asgi import HTTPSettings, create_app
+    from greenroom.http.run import serve
+
+    check_bind(host)
+    registry = LocalRegistry(data, create=True, serve=True, lifecycle=lifecycle)
+    try:
+        registry.blobs.sweep_staging(older_than_s=24 * 3600)
+
+        def ready(url: str) -> None:
+            registry.store.announce(url)
+            if on_ready is not None:
+                on_ready(url)
+
+        app = create_app(registry, _routes(registry), HTTPSettings())
+        serve(app, host=host, port=port, on_ready=ready)
+    finally:
+        registry.close()
+
+
+def _routes(registry: LocalRegistry) -> list[Route]:
+    """Return the routes of all edges. MLflow's are in `mlflow_*` modules: without them a working product is left."""
+    from greenroom.http import bytes as byte_routes
+    from greenroom.http import mlflow_artifacts, mlflow_registry, mlflow_service, native, openapi, reference, service
+
+    return [
+        *service.routes(registry),
+        *native.routes(registry),
+        *byte_routes.routes(registry),
+        *openapi.routes(),
+        *reference.routes(),
+        *mlflow_registry.routes(registry),
+        *mlflow_artifacts.routes(registry),
+        *mlflow_service.routes(),
+    ]

@@ -1,0 +1,139 @@
+"""Commands about the proof: audit log, verify, checkpoint, export."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from greenroom.cli.busy import busy
+from greenroom.cli.command import Command, Group
+from greenroom.cli.output import when
+from greenroom.cli.params import first, limit_option, read_document
+from greenroom.cli.session import Session, pass_session
+from greenroom.core.codec import to_plain
+
+if TYPE_CHECKING:
+    from greenroom.services.answers import AuditEntry, VerifyReport
+
+_EXITS = {"ok": 0, "tampered": 1, "incomplete": 2, "unchecked": 3}
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """Read, verify and export the audit log."""
+
+
+@audit.command("log", cls=Command)
+@click.option("--model", metavar="MODEL", help="Only entries about this model.")
+@click.option("--after", type=click.IntRange(min=0), default=0, metavar="SEQ", help="Only entries after this number.")
+@limit_option
+@pass_session
+def log(session: Session, model: str | None, after: int, limit: int) -> None:
+    """Print the audit log, oldest entry first.
+
+    \b
+    Examples:
+      greenroom audit log --model churn
+      greenroom audit log --after 1000 --limit 0 --output json
+    """
+    found = first(session.registry.audit_log(after=after, model=model), limit, session.out)
+    rows = [(e.seq, when(e.at), e.type, e.actor, e.model, e.version, _body(e)) for e in found]
+    session.out.table(("Seq", "At", "Type", "Actor", "Model", "Version", "What"), rows, found, empty="No entries.")
+
+
+def _body(entry: AuditEntry) -> str:
+    return ", ".join(
+        f"{name}={value}"
+        for name, value in entry.body.items()
+        if isinstance(value, str | int | float) and value not in ("", entry.model, entry.version) and name != "document"
+    )
+
+
+@audit.command("verify", cls=Command)
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="An older signed checkpoint, kept elsewhere; may be repeated.",
+)
+@click.option("--fast", is_flag=True, help="Do not re-hash the blobs.")
+@pass_session
+def verify(session: Session, checkpoints: tuple[str, ...], fast: bool) -> None:
+    """Verify log, tables and blobs.
+
+    Ends with 0: all is as it should be; 1: tampered with, the first bad entry is named; 2: incomplete; 3: could not be
+    checked. Only a checkpoint kept elsewhere proves that the whole log was not rewritten.
+    """
+    notes = [read_document(each) for each in checkpoints]
+    with busy(session.out, "Verifying"):
+        report = session.registry.audit_verify(checkpoints=notes, deep=not fast)
+    session.out.result(report, "\n".join(_report(report)))
+    click.get_current_context().exit(_EXITS.get(report.status, 3))
+
+
+def _report(report: VerifyReport) -> Iterable[str]:
+    checked = ", ".join(f"{count} {what}" for what, count in report.checked.items())
+    yield f"{report.status}: {report.entries} entries" + (f"; checked {checked}" if checked else "")
+    for finding in report.findings:
+        yield f"  {finding.kind}  {finding.where}  {finding.message}"
+
+
+@audit.command("checkpoint", cls=Command)
+@pass_session
+def checkpoint(session: Session) -> None:
+    """Print the signed head of the log; keep it elsewhere.
+
+    \b
+    Example:
+      greenroom audit checkpoint --output table > checkpoint.txt
+    """
+    head = session.registry.audit_checkpoint()
+    session.out.result(head, head.note.rstrip("\n"))
+
+
+@audit.command("export", cls=Command)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False))
+@pass_session
+def export(session: Session, folder: str) -> None:
+    """Write log and signed checkpoint into a folder, to be kept elsewhere.
+
+    `entries.jsonl` (one entry per line), `checkpoint` (signed, over exactly these entries), `key` (to check it with).
+    Files of an earlier export are replaced, each at once.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    head = session.registry.audit_checkpoint()  # before the entries: it must not speak of entries that are not exported
+    with busy(session.out, "Exporting"):
+        entries = islice(session.registry.audit_log(), head.size)
+        count = _replace(target / "entries.jsonl", (_line(entry) for entry in entries))
+    _replace(target / "key", [head.key.rstrip("\n") + "\n"])
+    _replace(target / "checkpoint", [head.note])
+    written = {"folder": str(target), "entries": count, "size": head.size, "root": head.root}
+    session.out.result(written, f"{count} entries and the checkpoint of {head.size} are in {target}.")
+
+
+def _line(entry: AuditEntry) -> str:
+    return json.dumps(to_plain(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _replace(path: Path, lines: Iterable[str]) -> int:
+    """Write a file whole or not at all; returns the number of lines."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    count = 0
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as out:
+            for line in lines:
+                out.write(line)
+                count += 1
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return count

@@ -1,0 +1,118 @@
+"""Commands about where the registry is: init, server, info, completion."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from greenroom._version import __version__
+from greenroom.cli.command import Command
+from greenroom.cli.session import Session, pass_session
+from greenroom.core.errors import GreenroomError, InvalidInput
+
+PORT = 5000  # where people who come from MLflow expect it
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False), required=False)
+@click.option("--lifecycle", metavar="NAME", help="standard (the default), guarded or mlflow.")
+@pass_session
+def init(session: Session, folder: str | None, lifecycle: str | None) -> None:
+    """Make a local registry in a folder; no server needed.
+
+    In ./.greenroom unless named: commands find that one from any folder below.
+
+    \b
+    Examples:
+      greenroom init
+      greenroom init /srv/registry --lifecycle guarded
+    """
+    from greenroom.client import connect
+    from greenroom.client.resolve import FOLDER
+
+    if session.url is not None:
+        raise InvalidInput("`init` makes a local registry; --url names a server.", hint="Leave --url out.")
+    target = Path(folder or session.data or FOLDER)
+    with connect(data=target, create=True, lifecycle=lifecycle) as registry:
+        view = registry.lifecycle()
+        if registry.transport.is_local:
+            made = {"folder": str(target), "lifecycle": view.name}
+            session.out.result(made, f"A registry is in {target}; lifecycle {view.name}.")
+        else:
+            made = {"folder": str(target), "lifecycle": view.name, "url": registry.where}
+            session.out.result(made, f"A registry is in {target} already, served at {registry.where}.")
+
+
+@click.command(cls=Command)
+@click.option("--data", "folder", metavar="DIR", envvar="GREENROOM_DATA", default=".greenroom", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
+@click.option("--lifecycle", metavar="NAME", help="The preset of a new registry: standard, guarded or mlflow.")
+@pass_session
+def server(session: Session, folder: str, host: str, port: int, lifecycle: str | None) -> None:
+    """Serve a registry: API, MLflow's API and web pages.
+
+    Prints its URL when it is ready. Ctrl-C or SIGTERM ends it cleanly. One server per folder.
+
+    \b
+    Examples:
+      greenroom server --data ./registry
+      greenroom server --data /srv/registry --port 8080 --lifecycle guarded
+    """
+    from greenroom.client.local import not_installed
+
+    try:
+        from greenroom.app import serve_forever
+
+        serve_forever(data=Path(folder), host=host, port=port, lifecycle=lifecycle, on_ready=_announce)
+    except ModuleNotFoundError as exc:
+        raise not_installed(exc, "server") from exc
+
+
+def _announce(url: str) -> None:
+    click.echo(f"Greenroom {__version__} is ready at {url}")
+
+
+@click.command(cls=Command)
+@pass_session
+def info(session: Session) -> None:
+    """Show which registry is used, and why."""
+    from greenroom.client.resolve import FolderAddress, resolve
+
+    address = resolve(url=session.url, data=session.data, env=os.environ, cwd=Path.cwd())
+    found: dict[str, Any] = {"client": __version__, "why": address.why}
+    if isinstance(address, FolderAddress):
+        found |= {"folder": str(address.folder)}
+    try:
+        registry = session.registry
+        found |= {"registry": registry.where} | registry.info()
+        found |= {"lifecycle": registry.lifecycle().name, "reachable": True}
+    except GreenroomError as exc:
+        found |= {"reachable": False}
+        session.out.fields(found.items(), found)
+        raise exc from None
+    session.out.fields(found.items(), found)
+
+
+@click.command(cls=Command)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@pass_session
+def completion(session: Session, shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    Set up:
+      bash   echo 'eval "$(greenroom completion bash)"' >> ~/.bashrc
+      zsh    echo 'eval "$(greenroom completion zsh)"' >> ~/.zshrc
+      fish   greenroom completion fish > ~/.config/fish/completions/greenroom.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:  # the choice above names what click knows
+        raise ValueError(shell)
+    source = found(click.get_current_context().find_root().command, {}, "greenroom", "_GREENROOM_COMPLETE").source()
+    session.out.line(source.rstrip("\n"))

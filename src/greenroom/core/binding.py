@@ -1,0 +1,39 @@
+"""Which lifecycle applies to a model: the first binding that matches its name or one of its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from greenroom.core.model import Binding
+
+EVERY_MODEL = "*"  # the pattern of the last binding: the default
+
+
+def lifecycle_for(name: str, tags: Mapping[str, str], bindings: Sequence[Binding]) -> str:
+    """Return the name of the lifecycle that applies. ValueError (our bug) when the default binding is not there."""
+    for binding in bindings:
+        if binding.pattern is not None and fnmatchcase(name, binding.pattern):
+            return binding.lifecycle
+        if binding.tag is not None:
+            key, _, value = binding.tag.partition("=")
+            if tags.get(key) == value:
+                return binding.lifecycle
+    raise ValueError("no default lifecycle is bound")
+
+
+def with_binding(bindings: Sequence[Binding], new: Binding) -> list[Binding]:
+    """Return the bindings with `new` among them: in its rule's old place, else last before the default."""
+    changed = [new if (each.pattern, each.tag) == (new.pattern, new.tag) else each for each in bindings]
+    if new not in changed:
+        is_default = new.pattern == EVERY_MODEL
+        changed.insert(len(changed) if is_default else max(len(changed) - 1, 0), new)
+    return changed
+
+
+def with_document(bindings: Sequence[Binding], lifecycle: str, stated: Sequence[Binding]) -> list[Binding]:
+    """Return the bindings after a document was applied: its rules replace those it had, the default stays as it is."""
+    kept = [each for each in bindings if each.lifecycle != lifecycle or each.pattern == EVERY_MODEL]
+    taken = {(each.pattern, each.tag) for each in stated}
+    kept = [each for each in kept if (each.pattern, each.tag) not in taken]
+    return [*kept[:-1], *stated, *kept[-1:]]

@@ -1,0 +1,398 @@
+"""The search language: `comparison AND comparison ...`, and the order of the answer.
+
+A filter becomes a tree of values that a store turns into bound parameters; no text of the caller reaches SQL. One
+parser serves four dialects, which are tables: what MLflow's wire allows for models and versions, and what our own
+API allows (a superset). Field keys in the tree are our words, whatever the caller's dialect calls them.
+
+Sources: mlflow-compat section 5; security vectors DO-10, DO-11, IN-01, IN-02.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from greenroom.core import names
+from greenroom.core.errors import InvalidInput
+
+PROMPT_TAG = "mlflow.prompt.is_prompt"
+
+
+class Op(StrEnum):
+    """How a field is compared. LIKE counts case, ILIKE does not; `%` and `_` are wildcards, nothing escapes them."""
+
+    EQ = "="
+    NE = "!="
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    LIKE = "LIKE"
+    ILIKE = "ILIKE"
+    IN = "IN"
+    NOT_IN = "NOT IN"
+
+
+class Entity(StrEnum):
+    """What a field belongs to."""
+
+    ATTRIBUTE = "attribute"
+    TAG = "tag"
+    METRIC = "metric"
+    PARAM = "param"
+
+
+class Prompts(StrEnum):
+    """Which of models and MLflow prompts (models tagged so) an answer holds."""
+
+    HIDDEN = "hidden"
+    ONLY = "only"
+    ANY = "any"
+
+
+class Kind(StrEnum):
+    """The type of a field's values: TEXT str, INTEGER int, NUMBER finite int or float, TIME int (UTC milliseconds)."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    TIME = "time"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A searchable field; `key` is the attribute in our words (`name` = the model's), or the tag's, metric's... key."""
+
+    entity: Entity
+    key: str
+
+
+Value = str | int | float | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One condition. `value` is a tuple for IN and NOT IN; on tags, metrics and parameters only owners of it match."""
+
+    field: Field
+    op: Op
+    value: Value
+
+
+@dataclass(frozen=True)
+class Filter:
+    """All conditions must hold; none means everything. The "is (not) a prompt" clause is in `prompts` alone."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    prompts: Prompts = Prompts.HIDDEN
+
+
+@dataclass(frozen=True)
+class Order:
+    """One key of an order; `key` is an attribute in our words."""
+
+    key: str
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a dialect allows for one field: our word for it ("" for keyed entities), its type, its operators."""
+
+    key: str
+    kind: Kind
+    ops: frozenset[Op]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What may be asked: attributes by the caller's word, keyed entities, order keys, default order, tie-breaks."""
+
+    attributes: Mapping[str, Spec]
+    keyed: Mapping[Entity, Spec]
+    orders: Mapping[str, str]
+    default_order: tuple[Order, ...]
+    tie_breaks: tuple[Order, ...]
+
+
+_EQUAL = frozenset({Op.EQ, Op.NE})
+_MATCH = _EQUAL | {Op.LIKE, Op.ILIKE}
+_MEMBER = _EQUAL | {Op.IN, Op.NOT_IN}
+_ORDERED = _EQUAL | {Op.LT, Op.LE, Op.GT, Op.GE}
+_TAGS = {Entity.TAG: Spec("", Kind.TEXT, _MATCH)}
+_VALUES = {Entity.METRIC: Spec("", Kind.NUMBER, _ORDERED), Entity.PARAM: Spec("", Kind.TEXT, _MATCH)}
+_NAME = {"name": Spec("name", Kind.TEXT, _MATCH | _MEMBER)}
+_COMMON = {
+    "author": Spec("author", Kind.TEXT, _MATCH | _MEMBER),
+    "description": Spec("description", Kind.TEXT, _MATCH),
+    "created_at": Spec("created_at", Kind.TIME, _ORDERED),
+    "updated_at": Spec("updated_at", Kind.TIME, _ORDERED),
+}
+_VERSION_FIELDS = _NAME | {
+    "run_id": Spec("run_id", Kind.TEXT, _MATCH | _MEMBER),
+    "source_path": Spec("source", Kind.TEXT, _MATCH),
+    "version_number": Spec("version", Kind.INTEGER, _ORDERED),
+}
+_NATIVE_FIELDS = {
+    **_VERSION_FIELDS,
+    **_COMMON,
+    "version": Spec("version", Kind.INTEGER, _ORDERED),
+    "source": Spec("source", Kind.TEXT, _MATCH),
+    "stage": Spec("stage", Kind.TEXT, _MEMBER),
+    "alias": Spec("alias", Kind.TEXT, _MEMBER),
+    "digest": Spec("digest", Kind.TEXT, _MEMBER),
+}
+_NATIVE_MODEL_FIELDS = _NAME | _COMMON | {"lifecycle": Spec("lifecycle", Kind.TEXT, _MEMBER)}
+_MODEL_ORDERS = {"name": "name", "timestamp": "updated_at", "last_updated_timestamp": "updated_at"}
+_VERSION_TIMES = {"creation_timestamp": "created_at", "last_updated_timestamp": "updated_at"}
+_VERSION_ORDERS = {"name": "name", "version_number": "version"} | _VERSION_TIMES
+_TIMES = {"created_at": "created_at", "updated_at": "updated_at"}
+_NATIVE_ORDERS = _VERSION_ORDERS | _TIMES | {"version": "version"}
+_BY_NAME = (Order("name"),)
+_BY_VERSION = (Order("name"), Order("version", descending=True))
+_NEWEST = (Order("updated_at", descending=True), *_BY_VERSION)
+
+MODELS = Dialect(_NAME, _TAGS, _MODEL_ORDERS, _BY_NAME, _BY_NAME)
+VERSIONS = Dialect(_VERSION_FIELDS, _TAGS, _VERSION_ORDERS, _NEWEST, _BY_VERSION)
+NATIVE_MODELS = Dialect(_NATIVE_MODEL_FIELDS, _TAGS, _MODEL_ORDERS | _TIMES, _BY_NAME, _BY_NAME)
+NATIVE_VERSIONS = Dialect(_NATIVE_FIELDS, _TAGS | _VALUES, _NATIVE_ORDERS, _NEWEST, _BY_VERSION)
+
+_ENTITY_WORDS = {"attr": Entity.ATTRIBUTE} | {e.value: e for e in Entity} | {f"{e.value}s": e for e in Entity}
+_KEY_CHECKS = {"tag": names.check_tag_key, "metric": names.check_metric_key, "param": names.check_param_key}
+_TOKEN = re.compile(
+    r"(?P<space>\s+)|(?P<text>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<tick>`[^`]*`)"
+    r"|(?P<number>[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.]))"
+    r"|(?P<op>!=|<=|>=|[=<>])|(?P<word>[^\W\d][\w.\-/]*)|(?P<mark>[(),;])"
+)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # what fits in 64 bits, whatever the digits are
+_KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "IS", "NULL"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORM = "Write comparisons joined by AND, such as: name LIKE 'fraud%' AND tags.team = 'risk'."
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    text: str
+    at: int
+    end: int
+
+
+def parse_filter(text: object, dialect: Dialect, *, prompts: Prompts = Prompts.HIDDEN) -> Filter:
+    """Return the conditions in `text`; None, "" and white space mean none. Raises InvalidInput for anything else.
+
+    The clause "tag `mlflow.prompt.is_prompt` != 'true'" hides prompts, "= 'true'" asks for them alone; without
+    either, `prompts` holds. Strings take single or double quotes, doubled inside for themselves.
+    """
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return Filter(prompts=prompts)
+    source = names.require_text(text, "filter")
+    names.require_length(source, "filter", "filter")
+    names.require_storable(source, "filter")
+    return _with_prompts(_Parser(source, dialect).parse(), prompts)
+
+
+def parse_order_by(items: Sequence[object] | None, dialect: Dialect) -> tuple[Order, ...]:
+    """Return a total order from items `key [ASC|DESC]`, tie-breaks appended; none means the dialect's default order.
+
+    Raises InvalidInput for unknown keys and directions, for more than 8 items, and for a key that comes twice under
+    whatever name.
+    """
+    if not items:
+        return dialect.default_order
+    if isinstance(items, str) or len(items) > names.LIMITS["order_by"].value:
+        hint = f"Give at most {names.LIMITS['order_by'].value} keys, each on its own."
+        raise InvalidInput("Invalid order_by: not a list of a few keys.", hint=hint)
+    orders: list[Order] = []
+    for item in items:
+        order = _order(item, dialect)
+        if any(order.key == other.key for other in orders):
+            raise InvalidInput(f"Invalid order_by: '{names.shown(item)}' repeats a key.", hint="Give each key once.")
+        orders.append(order)
+    missing = [last for last in dialect.tie_breaks if all(last.key != order.key for order in orders)]
+    return (*orders, *missing)
+
+
+def _order(item: object, dialect: Dialect) -> Order:
+    text = names.require_text(item, "order_by")
+    names.require_length(text, "order_by", "order_by_item")
+    words = text.split()
+    direction = words[1].upper() if len(words) > 1 else "ASC"
+    if not 1 <= len(words) <= 2 or direction not in ("ASC", "DESC"):
+        raise InvalidInput(f"Invalid order_by clause '{names.shown(text)}'.", hint="Write KEY, KEY ASC or KEY DESC.")
+    prefix, dot, rest = words[0].partition(".")
+    key = rest if dot and _ENTITY_WORDS.get(prefix) is Entity.ATTRIBUTE else words[0]
+    if len(key) > 1 and key[0] == key[-1] and key[0] in '`"':
+        key = key[1:-1]
+    if key not in dialect.orders:
+        raise _unknown("order_by", key, dialect.orders)
+    return Order(dialect.orders[key], descending=direction == "DESC")
+
+
+def _unknown(what: str, key: str, known: Mapping[str, object]) -> InvalidInput:
+    valid = ", ".join(f"'{name}'" for name in sorted(known))
+    text = f"Invalid {what} key '{names.shown(key)}' specified. Valid keys are '{{{valid}}}'"
+    return InvalidInput(text, hint="Choose one of them.", key=names.shown(key), valid=sorted(known))
+
+
+def _with_prompts(comparisons: Sequence[Comparison], default: Prompts) -> Filter:
+    """Take the prompt clause out of the conditions; both forms at once leave a condition that nothing meets."""
+    field = Field(Entity.TAG, PROMPT_TAG)
+    only, hide = Comparison(field, Op.EQ, "true"), Comparison(field, Op.NE, "true")
+    if hide in comparisons:
+        return Filter(tuple(c for c in comparisons if c != hide), Prompts.HIDDEN)
+    if only in comparisons:
+        return Filter(tuple(c for c in comparisons if c != only), Prompts.ONLY)
+    return Filter(tuple(comparisons), default)
+
+
+class _Parser:
+    """Recursive descent without the recursion: the grammar has no parentheses but those of IN."""
+
+    def __init__(self, source: str, dialect: Dialect) -> None:
+        self._source, self._dialect = source, dialect
+        self._tokens, self._next = _tokens(source), 0
+
+    def parse(self) -> list[Comparison]:
+        found = [self._comparison()]
+        limit = names.LIMITS["filter_comparisons"]
+        while (start := self._tokens[self._next]).kind != "end":
+            if start.text == ";":
+                raise _refuse(f"Search filter contained multiple expression '{names.shown(self._source)}'.")
+            if self._accept("word", "AND") is None:
+                raise _invalid(self._source, start)
+            found.append(self._comparison())
+            if len(found) > limit.value:
+                raise _refuse(f"The filter has more than {limit.value} {limit.unit}.", limit=limit.name)
+        return found
+
+    def _take(self, *kinds: str) -> _Token | None:
+        """Consume and return the next token if it is one of `kinds`."""
+        token = self._tokens[self._next]
+        if token.kind not in kinds:
+            return None
+        self._next += 1
+        return token
+
+    def _accept(self, kind: str, *texts: str) -> str | None:
+        """Consume the next token and return its text in capitals if that is one of `texts`."""
+        token = self._tokens[self._next]
+        if token.kind != kind or token.text.upper() not in texts:
+            return None
+        self._next += 1
+        return token.text.upper()
+
+    def _comparison(self) -> Comparison:
+        start = self._tokens[self._next]
+        field, spec, shown = self._field(start)
+        op = self._op(start)
+        if op not in spec.ops:
+            raise _refuse(f"Invalid comparator for {field.entity}: {op}", valid=sorted(spec.ops))
+        if op in (Op.IN, Op.NOT_IN):
+            return Comparison(field, op, self._list(start))
+        token = self._take("text", "number", "word", "tick")
+        if token is None:
+            raise _invalid(self._source, start)
+        value = _value(token, spec.kind, field.entity, shown)
+        if op in (Op.LIKE, Op.ILIKE):
+            names.require_length(str(value), "LIKE pattern", "like_pattern")
+            names.require_length(str(value), "LIKE pattern", "like_wildcards", str(value).count("%"))
+        return Comparison(field, op, value)
+
+    def _field(self, start: _Token) -> tuple[Field, Spec, str]:
+        """Return the field, what is allowed for it, and the caller's word for it."""
+        token = self._take("word", "tick", "text")
+        if token is None or token.text.upper() in _KEYWORDS or token.text.startswith("'"):
+            raise _invalid(self._source, start)
+        prefix, dot, key = token.text.partition(".") if token.kind == "word" else ("", "", _unquoted(token))
+        if not dot:
+            prefix, key = "attribute", key or prefix
+        elif not key:
+            quoted = self._tokens[self._next]
+            if quoted.at != token.end or quoted.text[:1] not in ("`", '"') or not self._take("tick", "text"):
+                raise _invalid(self._source, start)
+            key = _unquoted(quoted)
+        entity = _ENTITY_WORDS.get(prefix)
+        if entity is Entity.ATTRIBUTE:
+            if key not in self._dialect.attributes:
+                raise _unknown("attribute", key, self._dialect.attributes)
+            return Field(entity, self._dialect.attributes[key].key), self._dialect.attributes[key], key
+        if entity is None or entity not in self._dialect.keyed:
+            valid = ["attribute", *self._dialect.keyed]
+            raise _refuse(f"Invalid entity type '{names.shown(prefix)}'. Valid values are {', '.join(valid)}.")
+        return Field(entity, _KEY_CHECKS[entity](key)), self._dialect.keyed[entity], key
+
+    def _op(self, start: _Token) -> Op:
+        token = self._take("op")
+        if token is not None:
+            return Op(token.text)
+        word = self._accept("word", "LIKE", "ILIKE", "IN", "NOT")
+        if word is None or (word == "NOT" and self._accept("word", "IN") is None):
+            raise _invalid(self._source, start)
+        return Op.NOT_IN if word == "NOT" else Op(word)
+
+    def _list(self, start: _Token) -> tuple[str, ...]:
+        values: list[str] = []
+        while self._accept("mark", "," if values else "("):
+            token = self._take("text", "word", "number", "tick")
+            if token is None:
+                raise _invalid(self._source, start)
+            values.append(str(_value(token, Kind.TEXT, Entity.ATTRIBUTE, "IN")))
+        if not values or self._accept("mark", ")") is None:
+            raise _invalid(self._source, start)
+        return tuple(values)
+
+
+def _tokens(source: str) -> list[_Token]:
+    found, at = [], 0
+    while at < len(source):
+        match = _TOKEN.match(source, at)
+        if match is None:
+            raise _invalid(source, _Token("bad", "", at, at))
+        if match.lastgroup != "space":
+            found.append(_Token(str(match.lastgroup), match[0], at, match.end()))
+        at = match.end()
+    return [*found, _Token("end", "", at, at)]
+
+
+def _refuse(text: str, **details: object) -> InvalidInput:
+    return InvalidInput(text, hint=_FORM, **details)
+
+
+def _invalid(source: str, token: _Token) -> InvalidInput:
+    return _refuse(f"Invalid clause(s) in filter string: '{names.shown(source[token.at :] or source)}'")
+
+
+def _unquoted(token: _Token) -> str:
+    mark = token.text[0]
+    return token.text[1:-1] if mark == "`" else token.text[1:-1].replace(mark * 2, mark)
+
+
+def _value(token: _Token, kind: Kind, entity: Entity, shown: str) -> str | int | float:
+    text = _unquoted(token) if token.kind == "text" else token.text
+    if kind is Kind.TEXT and token.kind == "text":
+        return text
+    if kind in (Kind.INTEGER, Kind.TIME) and token.kind in ("text", "number") and _INTEGER.fullmatch(text):
+        return int(text)
+    if kind is Kind.NUMBER and token.kind == "number" and math.isfinite(float(text)):
+        return int(text) if _INTEGER.fullmatch(text) else float(text)
+    if kind is Kind.TIME and token.kind == "text" and (at := _milliseconds(text)) is not None:
+        return at
+    got = f"Got value {names.shown(token.text)}"
+    if kind is Kind.TEXT:
+        raise _refuse(f"Expected a quoted string value for {entity} (e.g. 'my-value'). {got}")
+    wanted = {Kind.INTEGER: "an integer", Kind.NUMBER: "a finite number"}.get(kind, "milliseconds or a quoted date")
+    raise _refuse(f"Expected {wanted} for '{names.shown(shown)}'. {got}")
+
+
+def _milliseconds(text: str) -> int | None:
+    """Return the UTC milliseconds of an ISO 8601 date or time (without a zone: UTC); None if it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+        return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        return None

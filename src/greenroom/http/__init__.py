@@ -1,0 +1,1 @@
+"""The HTTP edges: native REST, MLflow's wire, bytes. One ASGI application in one process."""

@@ -1,0 +1,195 @@
+"""What every request must be before a route is looked for: for us, from us, of a size and in a form that we read.
+
+Each guard answers one published attack: DNS rebinding (Host), cross-site writes (Origin), request smuggling (two body
+lengths), decompression bombs (Content-Encoding), routing by look-alike paths. Nothing is repaired: a path that is not
+in its one canonical form is refused, not normalised into a match. Sources: security vectors BR-01..05, BR-16,
+AZ-16..19, DO-01, DO-02, DO-05, DO-19; RFC 9110 and 9112.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request as HTTPRequest
+from starlette.types import Scope
+
+from greenroom.core.errors import Forbidden, InvalidInput, NotImplementedHere, TooLarge
+from greenroom.core.names import shown
+from greenroom.http.problem import TargetTooLong, UnsupportedMedia
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+# Probes of load balancers and orchestrators send whatever Host they like; these three say nothing worth rebinding for.
+ANY_HOST_PATHS = frozenset({"/health", "/version", "/ready"})
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_ONCE = frozenset(
+    {b"host", b"content-length", b"content-type", b"transfer-encoding", b"origin", b"authorization", b"idempotency-key"}
+    | {b"x-greenroom-actor", b"content-encoding"}
+)
+
+# A path that two readers could take for two paths: empty or dot segments (also encoded), parameters, backslashes.
+_UNCLEAR = re.compile(rb"//|/\.{1,2}(?:/|$)|[;\\]|[^\x21-\x7e]")
+_DOTS = re.compile(rb"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class HTTPSettings:
+    """What the operator decides about the HTTP side.
+
+    `host` is the address listened on; it and `allowed_hosts` are what Host may say beside the loopback names. An entry
+    with a port (`registry.example.org:8443`) holds for that port, one without for any.
+    """
+
+    host: str = "127.0.0.1"
+    allowed_hosts: tuple[str, ...] = ()
+    target_bytes: int = 60_000  # below what httptools can count (65 535): longer ones get its plain 400
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers by lower-case name. InvalidInput if one that must be single comes twice."""
+    raw = scope["headers"]
+    headers: dict[bytes, bytes] = dict(raw)
+    if len(headers) != len(raw):
+        seen: set[bytes] = set()
+        for name, _ in raw:
+            if name in seen and name in _ONCE:
+                raise InvalidInput(f"The header {name.decode('ascii', 'replace')!r} is there twice.")
+            seen.add(name)
+    return headers
+
+
+def host_rule(settings: HTTPSettings) -> Callable[[bytes | None], None]:
+    """Return the check of the Host header: InvalidInput if it is none, Forbidden if it names another server."""
+    bound = f"[{settings.host.strip('[]')}]" if ":" in settings.host else settings.host
+    allowed = LOOPBACK_NAMES | {host.lower() for host in (bound, *settings.allowed_hosts)}
+    known: set[bytes] = set()  # Host values that passed; at most a few, as only allowed names get in
+
+    def check(host: bytes | None) -> None:
+        if host in known:
+            return
+        name, port = _parse_host(host)
+        if name not in allowed and f"{name}:{port}" not in allowed:
+            raise Forbidden(
+                f"This server does not answer for the host {name!r}.",
+                hint="Open it under the address it printed; the operator can allow other names.",
+                host=name,
+            )
+        if host is not None and len(known) < 64:
+            known.add(host)
+
+    return check
+
+
+def _parse_host(host: bytes | None) -> tuple[str, str | None]:
+    if host is None:
+        raise InvalidInput("The request has no Host header.", hint="Send one; HTTP/1.1 needs it (RFC 9112, 3.2).")
+    match = _HOST.fullmatch(host.decode("latin-1"))
+    if match is None or int(match[2] or 0) > 65_535:
+        raise InvalidInput("The Host header is not a host name with an optional port.")
+    return match[1].lower(), match[2]
+
+
+def check_origin(method: str, scheme: str, headers: Mapping[bytes, bytes]) -> None:
+    """Raise Forbidden for a write that a browser sends from a page of another origin (scheme, host or port)."""
+    origin = headers.get(b"origin")
+    if origin is None or method not in UNSAFE:
+        return
+    own = f"{scheme}://{headers.get(b'host', b'').decode('latin-1')}".lower()
+    given = origin.decode("latin-1").lower()
+    default = _DEFAULT_PORTS.get(scheme, "")
+    if given.removesuffix(default) != own.removesuffix(default):
+        raise Forbidden(
+            "This write comes from a page of another origin.",
+            hint="Writes are taken from this server's own pages and from programs that send no Origin header.",
+        )
+
+
+def check_method(method: str) -> None:
+    """Raise NotImplementedHere for a method outside the closed set."""
+    if method not in METHODS:
+        hint = f"Use {', '.join(sorted(METHODS))}."
+        raise NotImplementedHere(f"The method {shown(method)!r} is not known here.", hint=hint)
+
+
+def check_framing(headers: Mapping[bytes, bytes]) -> None:
+    """Raise for a body with two lengths or a compressed one."""
+    if b"transfer-encoding" in headers and b"content-length" in headers:
+        hint = "Send one of them (RFC 9112, 6.1)."
+        raise InvalidInput("The request has both Content-Length and Transfer-Encoding.", hint=hint)
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != b"identity":
+        raise UnsupportedMedia(
+            f"The body has the encoding {shown(encoding.decode('latin-1'))!r}.",
+            hint="Send it as it is, without Content-Encoding.",
+        )
+
+
+def raw_path_of(scope: Scope, settings: HTTPSettings) -> str:
+    """Return the path as sent, still percent-encoded. Raises TargetTooLong, or InvalidInput if it is not canonical."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "replace")
+    if len(raw) + len(scope["query_string"]) > settings.target_bytes:
+        raise TargetTooLong(
+            f"The request target has more than {settings.target_bytes} bytes.",
+            hint="Send long values in the body.",
+            limit="target",
+            max_bytes=settings.target_bytes,
+        )
+    if _UNCLEAR.search(raw) or (b"%" in raw and _DOTS.search(raw)):
+        raise InvalidInput(
+            "The path is not in canonical form.",
+            hint="Leave out '//', '/./', '/../', ';' and backslashes; percent-encode what belongs to a name.",
+        )
+    return raw.decode("ascii")
+
+
+def decode_part(raw: str, *, slashes: bool) -> str:
+    """Return one matched part of a path, percent-decoded once.
+
+    InvalidInput if it is not UTF-8, holds a control character, or an encoded slash where `slashes` does not allow one.
+    """
+    if "%" not in raw:
+        return raw
+    try:
+        text = unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"The path part {shown(raw)!r} is not percent-encoded UTF-8.") from None
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise InvalidInput(f"The path part {shown(raw)!r} holds a control character.")
+    if "/" in text and not slashes:
+        raise InvalidInput(f"The path part {shown(raw)!r} holds an encoded slash.", hint="No name here contains '/'.")
+    return text
+
+
+async def read_whole_body(request: HTTPRequest) -> bytes:
+    """Return the whole body, of at most the route's `limit_bytes`; the dispatcher puts this behind `routing.read_body`.
+
+    Raises TooLarge, before reading where a Content-Length says so. What a client goes on sending is thrown away by the
+    server, not kept. ValueError (our bug) for a route without a limit: it streams its body itself.
+    """
+    limit: int | None = request.scope["greenroom.limit_bytes"]
+    if limit is None:
+        raise ValueError("a route that streams its body does not read it whole")
+    declared: bytes = request.scope["greenroom.headers"].get(b"content-length", b"0")
+    if not declared.isdigit() or len(declared) > 19:
+        raise InvalidInput("The header Content-Length is not a number.")
+    if int(declared) > limit:
+        raise _body_too_large(limit)
+    pieces: list[bytes] = []
+    received = 0
+    async for piece in request.stream():
+        received += len(piece)
+        if received > limit:
+            raise _body_too_large(limit)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _body_too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body has more than {limit} bytes.", hint="Send less at once.", limit="body", max_bytes=limit)

@@ -1,0 +1,56 @@
+"""Where blocking work on blobs is done: a few threads per blob store, and the count of uploads that are running."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from greenroom.core.errors import RateLimited
+from greenroom.services.ports import BlobStore
+
+MAX_UPLOADS = 64
+_THREADS = 8
+T = TypeVar("T")
+
+
+class Workshop:
+    """What all transfers of one blob store share."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="greenroom-bytes")
+        self.running: dict[str, int] = {}  # requests by upload id: two while one takes over from the other
+
+    def run(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Start `function` on a thread. It need not be awaited: its error is reported to who awaits it only."""
+        future = asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
+
+    def enter(self, upload_id: str) -> None:
+        """Count an upload. Raises RateLimited when too many are running."""
+        if sum(self.running.values()) >= MAX_UPLOADS:
+            raise RateLimited(
+                f"{MAX_UPLOADS} uploads are running already.", hint="Try again in a moment.", limit=MAX_UPLOADS
+            )
+        self.running[upload_id] = self.running.get(upload_id, 0) + 1
+
+    def leave(self, upload_id: str) -> None:
+        """Count an upload no more."""
+        left = self.running.pop(upload_id) - 1
+        if left:
+            self.running[upload_id] = left
+
+
+# Kept beside the store, because nothing else that an edge is given lives as long as the threads should.
+_workshops: weakref.WeakKeyDictionary[BlobStore, Workshop] = weakref.WeakKeyDictionary()
+
+
+def workshop(blobs: BlobStore) -> Workshop:
+    """Return the workshop of a blob store. Called on the event loop only."""
+    found = _workshops.get(blobs)
+    if found is None:
+        found = _workshops[blobs] = Workshop()
+    return found

@@ -1,0 +1,94 @@
+"""Use cases about bytes: which are here, what a snapshot holds, and the tree that MLflow clients upload into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from greenroom.core.digest import parse_digest
+from greenroom.core.errors import InvalidInput, NotFound
+from greenroom.core.model import Actor, File
+from greenroom.core.names import check_path
+from greenroom.services import answers as a
+from greenroom.services import commands as c
+from greenroom.services.limits import check_count
+from greenroom.services.ports import ReadTx, WriteTx
+
+
+def missing_blobs(tx: ReadTx, ask: c.MissingBlobs, actor: Actor) -> a.Missing:
+    """Return which of the digests are not stored here. Raises InvalidInput for what is no digest."""
+    check_count("digests", ask.digests)
+    wanted = dict.fromkeys(parse_digest(each) for each in ask.digests)
+    return a.Missing(tuple(each for each in wanted if (tx.find_blob(each) or (0, ""))[1] != "present"))
+
+
+def blob_stored(tx: WriteTx, ask: c.BlobStored, actor: Actor) -> None:
+    """Note that a blob is durable on disk, so that manifests may name it."""
+    tx.put_blob(parse_digest(ask.digest), ask.size_bytes)
+
+
+def snapshot_file(tx: ReadTx, ask: c.SnapshotFile, actor: Actor) -> File:
+    """Return one file of a manifest. Raises NotFound, InvalidInput."""
+    digest, path = parse_digest(ask.digest), check_path(ask.path)
+    found = tx.manifest_file(digest, path)
+    if found is None:
+        raise NotFound(f"the snapshot {digest} has no file {path!r}.", kind="file", path=path)
+    return found
+
+
+def snapshot_folder(tx: ReadTx, ask: c.SnapshotFolder, actor: Actor) -> a.Folder:
+    """Return what lies directly in a folder of a manifest. Raises NotFound for an unknown manifest, InvalidInput."""
+    digest = parse_digest(ask.digest)
+    if tx.find_manifest(digest) is None:
+        raise NotFound(f"there is no snapshot {digest}.", kind="snapshot")
+    path = check_path(ask.path) if ask.path else ""
+    return _folder(tx.manifest_below(digest, path), path)
+
+
+def put_upload(tx: WriteTx, ask: c.PutUpload, actor: Actor) -> None:
+    """Put a stored blob under a path. Raises InvalidInput when a folder is there, or a file is where a folder must be."""
+    path, digest = check_path(ask.path), parse_digest(ask.digest)
+    blob = tx.find_blob(digest)
+    if blob is None or blob[1] != "present":
+        raise InvalidInput(f"the blob {digest} is not stored here.", hint="Upload it first.")
+    parts = path.split("/")
+    for end in range(1, len(parts)):
+        if tx.find_upload("/".join(parts[:end])) is not None:
+            raise InvalidInput(f"Invalid path: {'/'.join(parts[:end])!r} is a file.", hint="A file cannot hold others.", path=path)
+    if tx.uploads_below(path):
+        raise InvalidInput(f"Invalid path: {path!r} is a folder.", hint="Choose another name.", path=path)
+    tx.put_upload(path, digest, blob[0])
+
+
+def get_upload(tx: ReadTx, ask: c.UploadPath, actor: Actor) -> File:
+    """Return a file of the upload tree. Raises NotFound, InvalidInput for a folder."""
+    path = check_path(ask.path)
+    found = tx.find_upload(path)
+    if found is None and tx.uploads_below(path):
+        raise InvalidInput(f"Invalid path: {path!r} is a folder.", path=path)
+    if found is None:
+        raise NotFound(f"there is no file {path!r}.", kind="file", path=path)
+    return found
+
+
+def list_uploads(tx: ReadTx, ask: c.UploadPath, actor: Actor) -> a.Folder:
+    """Return what lies directly in a folder of the upload tree; empty for one that is not there. Raises InvalidInput."""
+    path = check_path(ask.path) if ask.path else ""
+    return _folder(tx.uploads_below(path), path)
+
+
+def delete_uploads(tx: WriteTx, ask: c.UploadPath, actor: Actor) -> None:
+    """Delete a file, or a folder with all below it, from the upload tree; an absent one is no error. Raises InvalidInput.
+
+    Versions keep their bytes: they were pinned when they were registered.
+    """
+    tx.remove_uploads(check_path(ask.path))
+
+
+def _folder(files: Iterable[File], path: str) -> a.Folder:
+    start = len(path) + 1 if path else 0
+    entries: dict[str, a.FolderEntry] = {}
+    for each in files:
+        name, slash, _ = each.path[start:].partition("/")
+        if name not in entries:
+            entries[name] = a.FolderEntry(name, bool(slash), None if slash else each.size_bytes)
+    return a.Folder(tuple(entries[name] for name in sorted(entries)))

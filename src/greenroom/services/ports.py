@@ -1,0 +1,270 @@
+"""What the use cases need from the world. Adapters implement these; `greenroom.testing` holds their conformance suites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+from greenroom.core.audit import Entry, Head
+from greenroom.core.digest import Manifest
+from greenroom.core.model import Actor, Binding, Dataset, File, LifecycleRevision, Promotion, SlotKind, Tenure
+from greenroom.core.search import Filter, Order
+
+
+@dataclass(frozen=True)
+class Request:
+    """The identity of a request: `id` goes into the audit log; with a `key` its first outcome is kept and given again.
+
+    `fingerprint` is a digest of what was asked, so that a key that comes back with another request is refused.
+    """
+
+    id: str
+    key: str | None = None
+    fingerprint: str | None = None
+
+
+class BlobUpload(Protocol):
+    """Bytes on their way into a blob store. Nothing is visible under a digest before `finish` returns."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that are staged so far (a resumed upload starts above 0)."""
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """Append bytes. Raises StorageFull when the disk is."""
+
+    def finish(self, digest: str, size_bytes: int) -> None:
+        """Check size and digest, make durable, publish under the digest; a blob that is there already is kept.
+
+        Raises InvalidInput when the bytes are not those of `digest` (the staged bytes are dropped then).
+        """
+
+    def pause(self) -> None:
+        """Close, keeping what is staged for a later resume."""
+
+    def abort(self) -> None:
+        """Close and drop what is staged."""
+
+
+class BlobStore(Protocol):
+    """Bytes under their SHA-256 digest, on durable storage."""
+
+    def size(self, digest: str) -> int | None:
+        """Bytes of the blob, or None when it is not here."""
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open for reading (seekable). Raises NotFound."""
+
+    def upload(self, upload_id: str) -> BlobUpload:
+        """Start or resume the upload `upload_id` (64 characters of [a-z0-9-] at most)."""
+
+    def staged(self, upload_id: str) -> int:
+        """Bytes staged under `upload_id`; 0 when there are none."""
+
+    def check(self, digest: str) -> None:
+        """Re-hash the blob. Raises IntegrityFailure when the bytes are other bytes, NotFound when there are none."""
+
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """Every blob here with its size in bytes."""
+
+    def remove(self, digest: str) -> None:
+        """Remove a blob; an absent one is no error. Only the garbage collector calls this."""
+
+    def sweep_staging(self, older_than_s: float) -> int:
+        """Drop staged uploads not touched for so long; returns how many."""
+
+
+class Signer(Protocol):
+    """Signs the log's checkpoints."""
+
+    @property
+    def name(self) -> str:
+        """The key's name: the log's origin."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of the Ed25519 public key."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the Ed25519 signature (64 bytes)."""
+
+    def verify(self, public_key: bytes, signature: bytes, message: bytes) -> bool:
+        """Say whether `signature` is that of `public_key` over `message`."""
+
+
+class Registry(Protocol):
+    """The running registry as the edges use it; `greenroom.app` builds it."""
+
+    blobs: BlobStore
+
+    async def call(self, operation: str, command: Any, actor: Actor, *, request: Request | None = None) -> Any:
+        """Run one use case of `services.api` and return its answer (async edges)."""
+
+    def call_now(self, operation: str, command: Any, actor: Actor, *, request: Request | None = None) -> Any:
+        """The same where nothing is async (the embedded registry)."""
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A registered model as it is stored. `next_version` is the number that the next version gets."""
+
+    id: int
+    name: str
+    description: str | None
+    created_at: int
+    updated_at: int
+    author: str | None
+    next_version: int
+    lifecycle: str
+    deleted_event: int | None
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version as it is stored, without what hangs on it. `context` is JSON text."""
+
+    model_id: int
+    version: int
+    source: str
+    run_id: str | None
+    run_link: str | None
+    logged_model: str | None
+    description: str | None
+    author: str | None
+    created_at: int
+    updated_at: int
+    status: str
+    manifest: str | None
+    size_bytes: int | None
+    file_count: int | None
+    context: str
+    parent_model: str | None
+    parent_version: int | None
+    created_event: int
+    deleted_event: int | None
+
+
+@dataclass(frozen=True)
+class BindingRow:
+    """A binding with its place; the smallest place is tried first."""
+
+    position: int
+    binding: Binding
+
+
+class ReadTx(Protocol):
+    """A consistent look at the store. Methods that name a model by `ModelRow` or id never meet a wrong one."""
+
+    def find_model(self, name: str) -> ModelRow | None: ...
+    def find_twin(self, name_key: str) -> ModelRow | None: ...
+    def find_tombstone(self, name: str) -> ModelRow | None: ...
+    def next_number(self, name: str) -> int: ...
+    def living_models(self) -> list[tuple[int, str, str]]: ...
+    def model_tags(self, model_id: int) -> dict[str, str]: ...
+    def aliases(self, model_id: int) -> dict[str, int]: ...
+
+    def find_version(self, model_id: int, version: int) -> VersionRow | None: ...
+    def version_tags(self, model_id: int, version: int) -> dict[str, str]: ...
+    def version_metrics(self, model_id: int, version: int) -> dict[str, float]: ...
+    def version_params(self, model_id: int, version: int) -> dict[str, str]: ...
+    def version_datasets(self, model_id: int, version: int) -> tuple[Dataset, ...]: ...
+    def version_slots(self, model_id: int, version: int) -> list[tuple[SlotKind, str]]: ...
+    def living_versions(self, model_id: int) -> list[int]: ...
+    def deleted_versions(self, model_id: int) -> frozenset[int]: ...
+    def versions_deleted_by(self, model_id: int, event: int) -> list[int]: ...
+    def metric_of_versions(self, model_id: int, key: str) -> dict[int, float | None]: ...
+
+    def holders(self, model: ModelRow, kind: SlotKind, slot: str) -> tuple[Tenure, ...]: ...
+    def holders_at(self, model: ModelRow, kind: SlotKind, slot: str, at: int) -> tuple[Tenure, ...]: ...
+    def newest_in_slot(self, model_id: int, kind: SlotKind, slot: str) -> int | None: ...
+    def versions_in_slot(self, model_id: int, kind: SlotKind, slot: str) -> list[int]: ...
+    def open_tenures(self, model: ModelRow, version: int | None) -> tuple[Tenure, ...]: ...
+    def tenures_of_version(self, model: ModelRow, version: int) -> tuple[Tenure, ...]: ...
+    def history(
+        self, model: ModelRow, *, kind: SlotKind | None, slot: str | None, version: int | None, before: tuple[int, int], limit: int
+    ) -> tuple[Tenure, ...]: ...
+    def stages_of_model(self, model_id: int) -> dict[str, int]: ...
+    def held_stages(self, lifecycle: str) -> list[tuple[int, str, str, int]]: ...
+    def promotions(self, model: ModelRow, *, version: int | None, before: int, limit: int) -> tuple[Promotion, ...]: ...
+
+    def find_lifecycle(self, name: str, revision: int | None = None) -> LifecycleRevision | None: ...
+    def lifecycle_history(self, name: str) -> tuple[LifecycleRevision, ...]: ...
+    def lifecycle_names(self) -> list[str]: ...
+    def bindings(self) -> list[BindingRow]: ...
+
+    def find_blob(self, digest: str) -> tuple[int, str] | None: ...
+    def find_manifest(self, digest: str) -> tuple[int, int] | None: ...
+    def manifest_files(self, digest: str) -> tuple[File, ...]: ...
+    def manifest_file(self, digest: str, path: str) -> File | None: ...
+    def manifest_below(self, digest: str, prefix: str) -> tuple[File, ...]: ...
+    def find_upload(self, path: str) -> File | None: ...
+    def uploads_below(self, prefix: str) -> tuple[File, ...]: ...
+
+    def audit_entries(self, *, after: int, limit: int, model: str | None = None) -> list[Entry]: ...
+    def audit_head(self) -> tuple[Head, str]: ...
+    def page_secret(self) -> bytes: ...
+
+    def search_models(self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int) -> list[tuple[ModelRow, list[Any]]]: ...
+    def search_versions(self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int) -> list[tuple[ModelRow, VersionRow, list[Any]]]: ...
+
+
+class WriteTx(ReadTx, Protocol):
+    """One request's turn in the writer's batch. Every row change goes into the audit event that `record` writes."""
+
+    @property
+    def now(self) -> int:
+        """The batch's time, UTC milliseconds."""
+
+    @property
+    def seq(self) -> int:
+        """The sequence number that this request's audit event will have."""
+
+    def insert(self, table: str, row: Mapping[str, Any]) -> None:
+        """Insert a row of an audited table."""
+
+    def update(self, table: str, key: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+        """Change one row of an audited table, found by its whole primary key; a row that is not there is our bug."""
+
+    def remove(self, table: str, key: Mapping[str, Any]) -> bool:
+        """Remove one row of an audited table; False when it was not there."""
+
+    def put_blob(self, digest: str, size_bytes: int) -> None:
+        """Note a blob that is on disk; one that is there already stays."""
+
+    def put_manifest(self, manifest: Manifest) -> None:
+        """Store a manifest and its entries; the same one twice is one."""
+
+    def put_upload(self, path: str, digest: str, size_bytes: int) -> None:
+        """Put or replace a file of the upload tree."""
+
+    def remove_uploads(self, prefix: str) -> int:
+        """Remove a file of the upload tree, or all below a folder; returns how many went."""
+
+    def record(self, type: str, actor: Actor, *, model: str | None = None, version: int | None = None, body: Mapping[str, Any] | None = None) -> None:
+        """Record the one audit event of this request, with every row change made so far. Last of all."""
+
+
+class Desk(Protocol):
+    """What a slow use case works with, outside any transaction of its own: views of the store, the bytes, the key."""
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The blob store."""
+
+    @property
+    def signer(self) -> Signer:
+        """The key that signs the log."""
+
+    def snapshot(self) -> AbstractContextManager[ReadTx]:
+        """A consistent view of the store."""
+
+    def rows(self) -> AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
+        """The raw rows of every table, from one snapshot, read past the protections that keep damaged rows from others."""
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """(where, what) for everything wrong with the store below its tables."""
+
+    def audited(self) -> Mapping[str, tuple[str, ...]]:
+        """The audited tables and their primary keys."""

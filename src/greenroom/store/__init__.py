@@ -1,0 +1,1 @@
+"""The durable store: schema, migrations, queries by subject, the group-commit writer and the database drivers."""

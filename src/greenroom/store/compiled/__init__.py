@@ -1,0 +1,1 @@
+"""Generated SQL, one module per dialect."""

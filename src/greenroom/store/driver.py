@@ -1,0 +1,60 @@
+"""What the store needs from a database driver. SQLite implements it now, PostgreSQL next.
+
+The queries, the writer and the sealing of the log are written against this protocol, never against a driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+Params = Mapping[str, Any]
+
+
+class Connection(Protocol):
+    """One connection, used by one thread at a time. Statements are named in `sql`; texts may be given as well."""
+
+    sql: Mapping[str, str]
+    columns: Mapping[str, tuple[str, ...]]
+    keys: Mapping[str, tuple[str, ...]]
+
+    def all(self, sql: str, params: Params | Sequence[Any] = ()) -> list[Row]:
+        """Run a query and return its rows."""
+
+    def one(self, sql: str, params: Params | Sequence[Any] = ()) -> Row | None:
+        """Run a query and return its first row, or None."""
+
+    def run(self, sql: str, params: Params | Sequence[Any] = ()) -> int:
+        """Run a change and return how many rows it touched."""
+
+    def mark(self, name: str) -> str:
+        """Return how a bound parameter `name` is written in this dialect."""
+
+    def begin(self) -> None:
+        """Open the writer's transaction; it holds the chain head from here on."""
+
+    def commit(self) -> None:
+        """Make the transaction durable."""
+
+    def rollback(self) -> None:
+        """Undo the transaction; without one nothing happens."""
+
+    def savepoint(self) -> None:
+        """Begin one request inside the transaction."""
+
+    def release(self) -> None:
+        """Keep what the request did."""
+
+    def rollback_to_savepoint(self) -> None:
+        """Undo what the request did."""
+
+    def snapshot(self, *, limit_s: float | None = None) -> AbstractContextManager[None]:
+        """A consistent view for reading, interrupted after `limit_s` seconds. Never takes a write lock."""
+
+    def translate(self, error: Exception) -> Exception:
+        """Return the error of `core.errors` that a driver's error means; other errors come back as they are."""
+
+    def close(self) -> None:
+        """Close; a second time is no error."""

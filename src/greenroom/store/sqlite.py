@@ -1,0 +1,181 @@
+"""SQLite through apsw: how a connection is opened, set and spoken to.
+
+Settings and their reasons: WAL and synchronous=FULL (NORMAL loses acknowledged commits on power loss, measured); the
+page checksum VFS, so that a flipped byte anywhere in the file is found when it is read and named by `verify`; apsw,
+because it brings its own SQLite (libraries before 3.51.3 can corrupt a WAL database). Source: ADR 3, design section 6.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import apsw
+import apsw.sqlite_extra
+
+from greenroom.core.errors import Conflict, IntegrityFailure, InvalidInput, StorageFull, Unavailable
+from greenroom.store.compiled import sqlite as compiled
+from greenroom.store.driver import Params, Row
+
+OLDEST_SQLITE = 3_051_003
+CHECKSUM_VFS = "cksmvfs"
+_CHECKSUM_BYTES = 8
+_BUSY_MS = 5_000
+_STEPS_BETWEEN_CHECKS = 20_000
+_NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+@functools.cache
+def _load_checksum_vfs() -> None:
+    """Register the page checksum VFS for this process; it ships inside the apsw wheel."""
+    if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
+        raise Unavailable(f"the SQLite library {apsw.sqlite_lib_version()} can corrupt a database.", hint="Upgrade apsw to 3.53 or newer.")
+    if not apsw.sqlite_extra.has("cksumvfs"):
+        raise Unavailable("this build of apsw has no page checksums (cksumvfs).", hint="Install the apsw wheel from PyPI.")
+    keeper = apsw.Connection(":memory:")
+    apsw.sqlite_extra.load(keeper, "cksumvfs")
+    keeper.close()
+
+
+class SQLite:
+    """One apsw connection as a `store.driver.Connection`."""
+
+    sql = compiled.SQL
+    columns = compiled.COLUMNS
+    keys = compiled.KEYS
+
+    def __init__(self, path: Path, *, create: bool = False, read_only: bool = False, checksums: bool = True) -> None:
+        """Open `path`. Raises Unavailable, IntegrityFailure or StorageFull when it cannot be used."""
+        _load_checksum_vfs()
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+        if create:
+            flags |= apsw.SQLITE_OPEN_CREATE
+        self.path = path
+        try:
+            self._db = apsw.Connection(str(path), flags=flags, vfs=CHECKSUM_VFS if checksums else None, statementcachesize=256)
+            self._set(create=create, read_only=read_only)
+        except apsw.Error as exc:
+            raise self.translate(exc) from exc
+
+    def _set(self, *, create: bool, read_only: bool) -> None:
+        db = self._db
+        db.set_busy_timeout(_BUSY_MS)
+        if create and not db.execute("SELECT count(*) FROM sqlite_schema").get:
+            db.reserve_bytes("main", _CHECKSUM_BYTES)
+            db.execute("PRAGMA page_size = 4096")
+        if not read_only:
+            mode = db.execute("PRAGMA journal_mode = WAL").get
+            if mode != "wal":
+                raise Unavailable(f"the database {self.path} cannot use write-ahead logging (it answers {mode}).", hint="Put it on a local disk.")
+        # foreign_keys and the rest are per connection, and not kept in the file
+        for setting in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "case_sensitive_like = ON", "trusted_schema = OFF", "cache_size = -8192", "temp_store = MEMORY"):
+            db.execute(f"PRAGMA {setting}")
+        if db.execute("PRAGMA synchronous").get != 2:  # noqa: PLR2004 - FULL, see the module's text
+            raise Unavailable("SQLite refuses synchronous=FULL; acknowledged changes could be lost.")
+
+    def all(self, sql: str, params: Params | Sequence[object] = ()) -> list[Row]:
+        """See `Connection.all`."""
+        return self._db.execute(sql, params).fetchall()  # type: ignore[arg-type]
+
+    def one(self, sql: str, params: Params | Sequence[object] = ()) -> Row | None:
+        """See `Connection.one`."""
+        return self._db.execute(sql, params).fetchone()  # type: ignore[arg-type]
+
+    def run(self, sql: str, params: Params | Sequence[object] = ()) -> int:
+        """See `Connection.run`."""
+        self._db.execute(sql, params)  # type: ignore[arg-type]
+        return self._db.changes()
+
+    def mark(self, name: str) -> str:
+        """See `Connection.mark`."""
+        return f":{name}"
+
+    def begin(self) -> None:
+        """See `Connection.begin`."""
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """See `Connection.commit`."""
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """See `Connection.rollback`."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def savepoint(self) -> None:
+        """See `Connection.savepoint`."""
+        self._db.execute("SAVEPOINT request")
+
+    def release(self) -> None:
+        """See `Connection.release`."""
+        self._db.execute("RELEASE request")
+
+    def rollback_to_savepoint(self) -> None:
+        """See `Connection.rollback_to_savepoint`."""
+        self._db.execute("ROLLBACK TO request")
+        self._db.execute("RELEASE request")
+
+    @contextlib.contextmanager
+    def snapshot(self, *, limit_s: float | None = None) -> Iterator[None]:
+        """See `Connection.snapshot`."""
+        if limit_s is not None:
+            end = time.monotonic() + limit_s
+            self._db.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_CHECKS)
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+            if limit_s is not None:
+                self._db.set_progress_handler(None)
+
+    def translate(self, error: Exception) -> Exception:
+        """See `Connection.translate`."""
+        return translate(error, self.path)
+
+    def checkpoint_wal(self) -> None:
+        """Bring the write-ahead log into the database file (at a clean end)."""
+        with contextlib.suppress(apsw.BusyError):  # a reader elsewhere: the next start does it
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        self._db.close()
+
+    @property
+    def raw(self) -> apsw.Connection:
+        """The apsw connection, for verification, which looks below the protocol."""
+        return self._db
+
+
+def translate(error: Exception, path: Path) -> Exception:
+    """Return what an apsw error means to a caller; another error comes back as it is (our bug)."""
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return Conflict("the database is busy.", hint="Another process holds it; try again in a moment.")
+    if isinstance(error, apsw.ConstraintError):
+        return Conflict(f"the change met another one: {error}.", hint="Look again, then ask again.")
+    if isinstance(error, apsw.FullError):
+        return StorageFull("the disk is full; nothing was changed.", hint="Free some space; reading goes on meanwhile.")
+    if isinstance(error, apsw.InterruptError):
+        return InvalidInput("the search takes too long.", hint="Narrow the filter or ask for a smaller page.")
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return IntegrityFailure(f"the database {path.name} is damaged: {error}.", hint="Run: greenroom audit verify")
+    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
+        return Unavailable(f"the database {path} cannot be opened for writing: {error}.", hint="Check the folder and its rights.")
+    if isinstance(error, apsw.IOError):
+        return _translate_io(error, path)
+    return error
+
+
+def _translate_io(error: apsw.IOError, path: Path) -> Exception:
+    if error.extendedresult == apsw.SQLITE_IOERR_DATA:
+        return IntegrityFailure(f"a page of the database {path.name} is not what was written.", hint="Run: greenroom audit verify")
+    if getattr(error, "errno", None) in _NO_SPACE:
+        return StorageFull("the disk is full; nothing was changed.", hint="Free some space; reading goes on meanwhile.")
+    return Unavailable(f"the database {path.name} cannot be read or written: {error}.", hint="Check the disk, then start again.")

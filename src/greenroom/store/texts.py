@@ -1,0 +1,60 @@
+"""INSERT, UPDATE and DELETE texts for the tables, made once per shape and kept.
+
+Names come from the compiled schema only; a name that is not a column there is our bug and never becomes SQL.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from greenroom.store.driver import Connection
+
+
+class Texts:
+    """Writes the change statements for one dialect."""
+
+    def __init__(self, db: Connection) -> None:
+        self._columns = db.columns
+        self._mark = db.mark
+        self.insert = functools.cache(self._insert)
+        self.update = functools.cache(self._update)
+        self.delete = functools.cache(self._delete)
+        mark = db.mark
+        self.delete_uploads = (
+            f'DELETE FROM "upload" WHERE "path" = {mark("path")} OR ("path" >= {mark("low")} AND "path" < {mark("high")})'
+        )
+
+    def row(self, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the row with every column of the table, None where it says nothing. ValueError for an unknown one."""
+        columns = self._columns[table]
+        unknown = set(row) - set(columns)
+        if unknown:
+            raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
+        return {column: row.get(column) for column in columns}
+
+    def _insert(self, table: str, *, keep: bool = False) -> str:
+        """`keep`: a row with the same key that is there already stays, without an error."""
+        columns = self._columns[table]
+        names = ", ".join(f'"{column}"' for column in columns)
+        values = ", ".join(self._mark(column) for column in columns)
+        tail = " ON CONFLICT DO NOTHING" if keep else ""
+        return f'INSERT INTO "{table}" ({names}) VALUES ({values}){tail}'
+
+    def _update(self, table: str, key: tuple[str, ...], changes: tuple[str, ...]) -> str:
+        self._check(table, key + changes)
+        sets = ", ".join(f'"{column}" = {self._mark(column)}' for column in changes)
+        return f'UPDATE "{table}" SET {sets} WHERE {self._where(key)}'
+
+    def _delete(self, table: str, key: tuple[str, ...]) -> str:
+        self._check(table, key)
+        return f'DELETE FROM "{table}" WHERE {self._where(key)}'
+
+    def _where(self, key: tuple[str, ...]) -> str:
+        return " AND ".join(f'"{column}" = {self._mark("k_" + column)}' for column in key)
+
+    def _check(self, table: str, names: tuple[str, ...]) -> None:
+        unknown = set(names) - set(self._columns[table])
+        if unknown:
+            raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")

@@ -1,0 +1,193 @@
+"""The group-commit writer: waiting requests share one transaction, one sealing of the log and one commit.
+
+Each request runs in a savepoint of its own, so that one that fails leaves the others alone; each is answered after the
+commit, never before. A request never sees another one's half: they run one after the other. Source: design, section 6.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenroom.core.canonical import canonical_text
+from greenroom.core.codec import from_plain, loads_strict, to_plain
+from greenroom.core.errors import Refused, RequestReused, Unavailable
+from greenroom.core.model import Actor
+from greenroom.services.ports import Request, Signer
+from greenroom.store.driver import Connection
+from greenroom.store.sealing import seal_batch
+from greenroom.store.texts import Texts
+from greenroom.store.tx import ReadTx, UseCase, WriteTx
+
+MAX_BATCH = 64
+Clock = Callable[[], int]
+
+
+@dataclass
+class Job:
+    """One request that waits for its turn."""
+
+    use_case: UseCase
+    command: Any
+    actor: Actor
+    request: Request
+    route: str
+    result: Any
+    future: Future[Any] = field(default_factory=Future)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a request will be answered once its batch is durable."""
+
+    job: Job
+    value: Any = None
+    error: Exception | None = None
+
+
+class BatchRunner:
+    """Runs batches on one connection. The caller sees to it that only one runs at a time."""
+
+    def __init__(self, db: Connection, signer: Signer, clock: Clock) -> None:
+        self._db = db
+        self._signer = signer
+        self._clock = clock
+        self._texts = Texts(db)
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run the jobs in one transaction and answer each of them, whatever happens. Never raises."""
+        try:
+            outcomes = self._transaction(jobs)
+        except Exception as exc:  # the batch is lost: every caller must hear it, and nothing was half done
+            self._abandon()
+            outcomes = [_Outcome(job, error=self._db.translate(exc)) for job in jobs]
+        for outcome in outcomes:
+            _answer(outcome)
+
+    def _transaction(self, jobs: Sequence[Job]) -> list[_Outcome]:
+        self._db.begin()
+        head, _ = ReadTx(self._db).audit_head()
+        now = self._clock()
+        outcomes, events = [], []
+        for job in jobs:
+            tx = WriteTx(self._db, self._texts, head=head, before=len(events), now=now, request=job.request.id)
+            outcome = self._request(tx, job)
+            outcomes.append(outcome)
+            if outcome.error is None and tx.event is not None:
+                events.append(tx.event)
+        if events:
+            seal_batch(self._db, self._texts, self._signer, head, events, now)
+        self._db.commit()
+        return outcomes
+
+    def _request(self, tx: WriteTx, job: Job) -> _Outcome:
+        self._db.savepoint()
+        try:
+            value = self._once(tx, job)
+            tx.finish()
+        except Exception as exc:
+            self._db.rollback_to_savepoint()  # raises when the transaction itself is gone: then the batch is
+            return _Outcome(job, error=self._db.translate(exc))
+        self._db.release()
+        return _Outcome(job, value=value)
+
+    def _once(self, tx: WriteTx, job: Job) -> Any:
+        """Run the use case, or give the first outcome again when this request was here before."""
+        key = job.request.key
+        if key is None:
+            return job.use_case(tx, job.command, job.actor)
+        fingerprint = job.request.fingerprint or ""
+        row = self._db.one(self._db.sql["request_key"], {"principal": job.actor.name, "route": job.route, "key": key})
+        if row is not None:
+            if row[0] != fingerprint:
+                raise RequestReused(f"the Idempotency-Key {key!r} was used for another request.", hint="Use a new key for a new request.")
+            return _from_text(job.result, row[1])
+        value = job.use_case(tx, job.command, job.actor)
+        tx.keep_outcome(job.actor.name, job.route, key, fingerprint, _to_text(value))
+        return value
+
+    def _abandon(self) -> None:
+        try:
+            self._db.rollback()
+        except Exception:  # noqa: S110 - the connection is broken; the error that broke it is the one that counts
+            return
+
+
+def _to_text(value: Any) -> str:
+    """An outcome as it is kept: a value, or a refusal, which is an answer too."""
+    if isinstance(value, Refused):
+        return canonical_text({"refused": {"message": value.message, "hint": value.hint, "details": value.details}})
+    return canonical_text({"value": to_plain(value)})
+
+
+def _from_text(kind: Any, text: str) -> Any:
+    kept = loads_strict(text)
+    if "refused" in kept:
+        said = kept["refused"]
+        return Refused(said["message"], hint=said["hint"], **said["details"])
+    return from_plain(kind, kept["value"]) if kind is not None else None
+
+
+def _answer(outcome: _Outcome) -> None:
+    if outcome.job.future.cancelled():
+        return
+    if outcome.error is not None:
+        outcome.job.future.set_exception(outcome.error)
+    else:
+        outcome.job.future.set_result(outcome.value)
+
+
+class Writer:
+    """The writer's thread: takes what waits, at most MAX_BATCH at a time, and runs it."""
+
+    def __init__(self, runner: BatchRunner) -> None:
+        self._runner = runner
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="greenroom-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> Future[Any]:
+        """Queue a job; its future is done when it is durable or failed. Raises Unavailable after `stop`."""
+        with self._gate:  # so that nothing is queued behind the end
+            if self._stopped:
+                raise Unavailable("the server is stopping.", hint="Try again in a moment.")
+            self._jobs.put(job)
+        return job.future
+
+    def stop(self, timeout_s: float) -> None:
+        """Finish what is queued, then end. Raises Unavailable when that takes longer than `timeout_s`."""
+        with self._gate:
+            self._stopped = True
+            self._jobs.put(None)
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            raise Unavailable(f"the writer did not end within {timeout_s:g} s.")
+
+    def _work(self) -> None:
+        while True:
+            first = self._jobs.get()
+            if first is None:
+                return
+            batch, ended = self._gather(first)
+            self._runner.run(batch)
+            if ended:
+                return
+
+    def _gather(self, first: Job) -> tuple[list[Job], bool]:
+        batch = [first]
+        while len(batch) < MAX_BATCH:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return batch, True
+            batch.append(job)
+        return batch, False
+

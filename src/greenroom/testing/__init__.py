@@ -1,0 +1,1 @@
+"""For people who write adapters: conformance suites that any back end must pass (they need pytest)."""

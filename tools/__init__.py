@@ -1,0 +1,1 @@
+"""Scripts that keep the repository; nothing of this is installed."""
