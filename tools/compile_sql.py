@@ -62,7 +62,11 @@ def render(name: str) -> str:
 
 
 def _statement(statement: Any, dialect: Any) -> str:
-    return _flat(str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": False, "render_postcompile": True})), statement, dialect)
+    return _flat(
+        str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": False, "render_postcompile": True})),
+        statement,
+        dialect,
+    )
 
 
 def _flat(text: str, statement: Any = None, dialect: Any = None) -> str:

@@ -16,8 +16,10 @@ from greenroom import gates as _gate_types
 from greenroom.blobs.filesystem import FilesystemBlobs
 from greenroom.core.errors import Forbidden, Refused
 from greenroom.core.model import Actor
+from greenroom.core.presets import DEFAULT
 from greenroom.services import lifecycles
 from greenroom.services.api import BY_NAME, Mode, Operation
+from greenroom.services.commands import UseLifecycle
 from greenroom.services.ports import BlobStore, ReadTx, Request, Signer
 from greenroom.store.compiled.sqlite import AUDITED, KEYS
 from greenroom.store.folder import FolderStore
@@ -32,9 +34,13 @@ assert _gate_types  # importing the package registers the gate types
 
 
 class LocalRegistry:
-    """A registry on a data folder. Implements `services.ports.Registry` and, for slow use cases, `services.ports.Desk`."""
+    """A registry on a data folder. Implements `services.ports.Registry` and, for slow use cases,
+    `services.ports.Desk`.
+    """
 
-    def __init__(self, folder: Path, *, create: bool = False, serve: bool = False, lifecycle: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, create: bool = False, serve: bool = False, lifecycle: str | None = None
+    ) -> None:
         """Open or make the folder's registry; `lifecycle` is the preset that a new one starts with, or switches to.
 
         Raises NotFound, Conflict (owned by a server), Unavailable, IntegrityFailure, InvalidInput (no such preset).
@@ -56,10 +62,12 @@ class LocalRegistry:
             head, _ = tx.audit_head()
             default = lifecycles.default_name(tx) if head.size else None
         if default is None:
-            command = lifecycles.CreateRegistry(lifecycle or lifecycles.DEFAULT)
-            self.store.write_now(lifecycles.create_registry, command, SYSTEM, request=_request(), route="create_registry", result=None)
+            command = lifecycles.CreateRegistry(lifecycle or DEFAULT)
+            self.store.write_now(
+                lifecycles.create_registry, command, SYSTEM, request=_request(), route="create_registry", result=None
+            )
         elif lifecycle not in (None, default):
-            self.call_now("use_lifecycle", lifecycles.UseLifecycle(str(lifecycle), reason="server option --lifecycle"), SYSTEM)
+            self.call_now("use_lifecycle", UseLifecycle(str(lifecycle), reason="server option --lifecycle"), SYSTEM)
 
     @property
     def signer(self) -> Signer:
@@ -88,7 +96,11 @@ class LocalRegistry:
         if row.mode is Mode.READ:
             return self.store.read(use_case, command, actor)
         if row.mode is Mode.WRITE:
-            return _answer(await self.store.write(use_case, command, actor, request=request or _request(), route=row.name, result=row.result))
+            return _answer(
+                await self.store.write(
+                    use_case, command, actor, request=request or _request(), route=row.name, result=row.result
+                )
+            )
         if row.mode is Mode.SEARCH:
             return await self.store.search(use_case, command, actor)
         return await asyncio.to_thread(use_case, self, command, actor)
@@ -99,7 +111,11 @@ class LocalRegistry:
         if row.mode is Mode.READ:
             return self.store.read(use_case, command, actor)
         if row.mode is Mode.WRITE:
-            return _answer(self.store.write_now(use_case, command, actor, request=request or _request(), route=row.name, result=row.result))
+            return _answer(
+                self.store.write_now(
+                    use_case, command, actor, request=request or _request(), route=row.name, result=row.result
+                )
+            )
         if row.mode is Mode.SEARCH:
             return self.store.search_now(use_case, command, actor)
         return use_case(self, command, actor)
@@ -137,10 +153,13 @@ def open_local(folder: Path, *, create: bool = False, lifecycle: str | None = No
     return LocalRegistry(folder, create=create, lifecycle=lifecycle)
 
 
-def serve_forever(*, data: Path, host: str, port: int, lifecycle: str | None = None, on_ready: Callable[[str], None] | None = None) -> None:
+def serve_forever(
+    *, data: Path, host: str, port: int, lifecycle: str | None = None, on_ready: Callable[[str], None] | None = None
+) -> None:
     """Serve a data folder until SIGTERM or SIGINT; makes the folder when it is not there.
 
-    `on_ready` is told the URL once requests are answered. Raises Conflict naming the server that has the folder already.
+    `on_ready` is told the URL once requests are answered. Raises Conflict naming the server that has the folder
+    already.
     """
     from greenroom.http.access import check_bind
     from greenroom.http.asgi import HTTPSettings, create_app

@@ -211,6 +211,10 @@ def test_spelling(line, expected):
             {"operation": "list_models", "url": "http://r", "tracking": "http://t", "output": "json"},
         ),
         ("rollback -m models:/m/Production", {"operation": "rollback", "name": "m", "ref": "Production"}),
+        (
+            "create-version -n m --source s3://b --run-id 7",
+            {"operation": "register", "name": "m", "source": "s3://b", "run_id": "7"},
+        ),
         ("describe -- --odd", {"operation": "describe", "name": "--odd"}),
     ],
 )

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import click
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenroom.cli.main import main
+from greenroom.cli.verbs import models_command
 from greenroom.cli.verbs_tables import FLAGS, SPELLINGS
 from greenroom.client import connect
 from greenroom.core.model import Context, Dataset
@@ -105,7 +107,7 @@ def moved(version: int, name: str, stage: str) -> str:
     return f"Model version '{version}' of model '{name}' transitioned to stage '{stage}'.\n"
 
 
-# --- the sample, row by row -------------------------------------------------------------------------------------------
+# --- the sample, row by row ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -126,9 +128,7 @@ def test_a_move_of_the_sample(models, name, place, line, version, stage):
 
 
 def test_a_comment_is_in_the_history(models, name):
-    assert (
-        models(f'transition-model-version-stage --name {name} --version 5 --stage Staging --comment "for QA"').code == 0
-    )
+    assert models(f'transition-model-version-stage -n {name} -v 5 -s Staging --comment "for QA"').code == 0
     newest = models(f"transitions {name}").data[0]
     assert (newest["version"], newest["slot"], newest["by"], newest["reason"]) == ("5", "Staging", "ana", "for QA")
 
@@ -206,7 +206,7 @@ def test_promote_takes_the_newest_of_the_stage_before(models, name, place):
     assert stages(place, name)[2] == "Production"
 
 
-# --- moves --------------------------------------------------------------------------------------------------------------
+# --- moves -----------------------------------------------------------------------------------------------------------
 
 
 def test_promoting_into_an_occupied_stage_is_refused_with_both_ways_out(models, name, place):
@@ -306,7 +306,7 @@ def test_there_are_no_approvals_yet(models, name, verb):
     assert "This registry has no approvals yet" in ran.err
 
 
-# --- hints --------------------------------------------------------------------------------------------------------------
+# --- hints -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_hint_comes_once_and_on_standard_error(models, name):
@@ -327,7 +327,30 @@ def test_an_unknown_command_is_not_guessed(models):
     assert ran == Ran(2, "", "Error: No such command 'transition-stagee'. Did you mean 'transition-stage'?\n")
 
 
-# --- registering --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("words", "incomplete", "offered"),
+    [
+        ([], "trans", {"transition-stage", "transition-request", "transitions"}),
+        (["rollback"], "--st", {"--stage"}),
+        (["register"], "--model-", {"--model-name", "--model-uri"}),
+        ([], "--o", {"--output"}),
+        (["rollback"], "x", set()),
+    ],
+)
+def test_completion(words, incomplete, offered):
+    context = click.Context(models_command, info_name="models", resilient_parsing=True)
+    models_command.parse_args(context, list(words))
+    assert {item.value for item in models_command.shell_complete(context, incomplete)} == offered
+
+
+@pytest.mark.parametrize("line", ["", "--help", "help", "-h"])
+def test_help_lists_the_canonical_forms_first(models, line):
+    ran = models(line)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.index("transition-stage   --model-name") < ran.out.index("list-versions      --model-name")
+
+
+# --- registering -----------------------------------------------------------------------------------------------------
 
 
 def test_register_a_folder_and_a_file(models, place, tmp_path):
@@ -346,11 +369,12 @@ def test_register_what_is_elsewhere(models, name):
     copy = models(f"register --model-uri models:/{name}/latest --name {name}")
     assert (copy.code, copy.out) == (0, f"Successfully registered model '{name}' with version 6\n"), copy.err
     assert models(f"get-version {name} 6").data["parent"] == {"model": name, "version": 5}
-    away = models(f"create-version --name {name} --source s3://bucket/x --tags a=1 --description d")
+    away = models(f"create-version --name {name} --source s3://bucket/x --run-id 9 --tags a=1 --description d")
     assert away.out == f"Successfully registered model '{name}' with version 7\n"
     assert "unpinned" in away.err
     item = models(f"get-version {name} 7").data
     assert (item["tags"], item["description"], item["source"]) == ({"a": "1"}, "d", "s3://bucket/x")
+    assert item["run_id"] == "9"
 
 
 def test_register_a_folder_that_is_not_there(models):
@@ -361,7 +385,7 @@ def test_register_a_folder_that_is_not_there(models):
     )
 
 
-# --- aliases, tags, texts, models ---------------------------------------------------------------------------------------
+# --- aliases, tags, texts, models ------------------------------------------------------------------------------------
 
 
 def test_aliases(models, name):
@@ -432,12 +456,13 @@ def test_a_new_model(models):
     assert models(f"versions {name}").data == []
 
 
-# --- nothing ever ends in a traceback -----------------------------------------------------------------------------------
+# --- nothing ever ends in a traceback --------------------------------------------------------------------------------
 
 
-_LINES = st.lists(
-    st.one_of(st.sampled_from(["m", "3", "models:/m/3", "models:/m@a", "x=y", *FLAGS]), st.text(st.characters(), max_size=8)), max_size=6
-)  # fmt: skip
+_WORDS = st.one_of(
+    st.sampled_from(["m", "3", "models:/m/3", "models:/m@a", "x=y", *FLAGS]), st.text(st.characters(), max_size=8)
+)
+_LINES = st.lists(_WORDS, max_size=6)
 _SAFE = sorted(verb for verb, spelling in SPELLINGS.items() if spelling.operation != "register")
 
 

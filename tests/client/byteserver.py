@@ -56,12 +56,19 @@ class Served:
 
     registry: SmallRegistry
     port: int
+    remotes: list[Remote] = field(default_factory=list)
 
     def remote(self, port: int | None = None) -> Remote:
         """A client of this server, maybe through another port, that never really waits."""
         port = port or self.port
         address = ServerAddress(f"http://127.0.0.1:{port}", "a test", "127.0.0.1", port, secure=False)
-        return Remote(address, actor="ana", pause=lambda _seconds: None)
+        self.remotes.append(Remote(address, actor="ana", pause=lambda _seconds: None))
+        return self.remotes[-1]
+
+    def hang_up(self) -> None:
+        """Close what the clients keep open."""
+        while self.remotes:
+            self.remotes.pop().close()
 
 
 @contextlib.contextmanager
@@ -132,6 +139,7 @@ class CutWire:
         for each in (source, sink):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+            each.close()  # with bytes unread this resets the connection, as a process that dies does
 
 
 @contextlib.contextmanager

@@ -43,6 +43,15 @@ class Server:
         return self.process.communicate(timeout=20)[1]
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch) -> None:
+    """Keep tests out of this account's cache of blobs, and out of whatever registry it works with."""
+    for name in ("GREENROOM_URL", "GREENROOM_DATA", "GREENROOM_ACTOR", "GREENROOM_TOKEN", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("GREENROOM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[Server]:
     """One server for all tests; each uses models of its own."""

@@ -93,6 +93,17 @@ def test_outside_a_repository_git_is_unknown(tmp_path, monkeypatch):
     assert (found.git_commit, found.git_branch, found.git_dirty_digest) == (None, None, None)
 
 
+def test_who_only_passes_files_on_says_nothing_about_the_training(tmp_path):
+    (tmp_path / "requirements.txt").write_text("numpy==2.1.0")
+    found = collect(tmp_path, cwd=tmp_path, trained_here=False)
+    assert (found.python, found.platform, found.entry_point, dict(found.packages)) == (
+        None,
+        None,
+        None,
+        {"numpy": "2.1.0"},
+    )
+
+
 def test_without_git_nothing_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     found = collect(cwd=tmp_path)

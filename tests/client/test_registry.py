@@ -238,7 +238,9 @@ def test_bytes_go_in_and_come_out(registry, name, model_folder, tmp_path):
     assert (tmp_path / "out" / "model.pkl").read_bytes() == b"weights two"
     found = registry.diff(name, 1, 2)
     assert {each.path for each in found.files} == {"model.pkl", "requirements.txt"}
-    assert [(each.name, each.left, each.right) for each in found.requirements or ()] == [("numpy", "2.0.0", "2.1.0")]
+    assert [(each.name, each.left, each.right) for each in found.requirements or ()] == [
+        ("numpy", "==2.0.0", "==2.1.0")
+    ]
     report = registry.verify(name)
     assert (report.versions, report.files, report.findings) == (2, 6, ())
     copied = registry.register(name, registry.files(name, two.version).files)

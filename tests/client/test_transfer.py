@@ -49,13 +49,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def server(served: Served) -> Served:
+def server(served: Served) -> Iterator[Served]:
     """The module's server, emptied."""
     for digest, _ in list(served.registry.blobs.digests()):
         served.registry.blobs.remove(digest)
     served.registry.blobs.sweep_staging(-1)
     served.registry.stored.clear()
-    return served
+    yield served
+    served.hang_up()
 
 
 def carrier_to(server: Served, port: int | None = None) -> HTTPBytes:
@@ -339,7 +340,7 @@ def test_wrong_bytes_are_refused_once_and_for_all(server: Served, tmp_path: Path
 # --- pulling ---
 
 
-@pytest.mark.parametrize("cut", [0, 100, 1000, 4 << 20, len(BIG)])
+@pytest.mark.parametrize("cut", [0, 10, 17, 100, 150, 1000, 4 << 20, len(BIG)])
 def test_a_cut_download_goes_on_where_it_stopped(server: Served, tmp_path: Path, cut: int) -> None:
     digest = put(server.registry.blobs, BIG)
     steps = Steps()
@@ -348,6 +349,12 @@ def test_a_cut_download_goes_on_where_it_stopped(server: Served, tmp_path: Path,
         assert wire.made == 2
     assert tree(tmp_path / "p") == {"big": BIG}
     assert sum(steps) == len(BIG)
+
+
+def test_a_blob_of_another_size_is_no_lost_connection(server: Served, tmp_path: Path) -> None:
+    digest = put(server.registry.blobs, b"abc")
+    with pytest.raises(IntegrityFailure, match=r"the server sends other bytes than its manifest says: 3 bytes"):
+        carrier_to(server).get_blob(digest, 4, lambda piece: None)
 
 
 @pytest.mark.parametrize("size", [1000, len(BIG)])

@@ -6,6 +6,8 @@ import pytest
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
+from greenroom.core.model import Actor
+from greenroom.http import access
 from greenroom.http.asgi import create_app
 from greenroom.http.problem import JSONAnswer, json_bytes
 from greenroom.http.routing import Route, Wire, actor_of, read_body, request_of
@@ -184,3 +186,14 @@ def test_a_wrong_route_does_not_come_to_life(wrong: Route, text: str) -> None:
     good = [Route(GET, "/x/{a}", "read", seen, Wire.NATIVE), Route(GET, "/y", "read", seen, Wire.NATIVE)]
     with pytest.raises(ValueError, match=text.replace("{", r"\{")):
         create_app(None, [*good, wrong])  # type: ignore[arg-type]
+
+
+def test_rights_hang_on_the_route(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "ANONYMOUS", Actor("rea", rights=frozenset({"read"})))
+    refused = server.ask("POST", "/api/2.0/mlflow/registered-models/create", b"{}")
+    assert (refused.status, refused.json["error_code"]) == (403, "PERMISSION_DENIED")
+    assert "needs the permission 'register'" in refused.json["message"]
+    assert server.ask(GET, "/t/fixed").status == 200
+    assert server.ask(GET, "/identity").status == 200
+    monkeypatch.setattr(access, "ANONYMOUS", Actor("nobody", rights=frozenset()))
+    assert [server.ask(GET, target).status for target in ("/t/fixed", "/identity", "/health")] == [403, 200, 200]

@@ -710,7 +710,7 @@ def main(url: str, prefix: str, *wanted: str) -> None:
             answers[name] = SCENARIOS[name](World(url, f"{prefix}-{name}"))
         except Exception as exc:  # a scenario that cannot be set up is an answer as well
             answers[name] = {"failed": f"{type(exc).__name__}: {exc}"}
-    json.dump(answers, sys.stdout, indent=1, sort_keys=True)
+    print(json.dumps(answers, sort_keys=True))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def main(url: str, prefix: str, scratch: str) -> None:
     # A registry here, tracking elsewhere (down, even): nothing may be resolved against the tracking server.
     mlflow.set_tracking_uri("http://127.0.0.1:9")
     seen["used from elsewhere"] = used(uris["@champion"])
-    json.dump(seen, sys.stdout)
+    print(json.dumps(seen))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def main(registry: str, tracking: str, prefix: str) -> None:
         seen[uri.removeprefix(f"models:/{name}")] = bool(loaded.score(data.data, data.target) > 0.9)
     client = mlflow.MlflowClient()
     seen["run"] = client.get_model_version(name, "2").run_id == run.info.run_id
-    json.dump(seen, sys.stdout)
+    print(json.dumps(seen))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def run_client(client: str, script: str, *args: str, timeout_s: float = 300) -> 
     )
     if done.returncode:
         raise RuntimeError(f"{script} in {client} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])  # clients print news of their own before it
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from greenroom.core.codec import to_plain
 if TYPE_CHECKING:
     from greenroom.services.answers import AuditEntry, VerifyReport
 
+_UNSHOWN = frozenset({"document", "model", "status", "verified", "version"})  # shown elsewhere, or too long
 _EXITS = {"ok": 0, "tampered": 1, "incomplete": 2, "unchecked": 3}
 
 
@@ -51,7 +52,7 @@ def _body(entry: AuditEntry) -> str:
     return ", ".join(
         f"{name}={value}"
         for name, value in entry.body.items()
-        if isinstance(value, str | int | float) and value not in ("", entry.model, entry.version) and name != "document"
+        if isinstance(value, str | int | float) and value != "" and name not in _UNSHOWN
     )
 
 

@@ -35,7 +35,7 @@ def push(session: Session, folder: str, model: str, source: str, **given: Any) -
       greenroom push ./model churn --metric auc=0.91 --param depth=6
       greenroom push ./model churn --dataset churn-10,context=training --parent churn@Production
     """
-    made = session.registry.push(folder, model, source=source, progress=not session.quiet, **metadata_of(given))
+    made = session.registry.push(folder, model, source=source, progress=not session.quiet, **metadata_of(given, folder))
     held = f"{made.file_count} files, {size(made.size_bytes)}, {made.digest}"
     session.out.result(made, f"{made.model} version {made.version} registered: {held}")
 

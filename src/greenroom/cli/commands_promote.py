@@ -190,7 +190,7 @@ def show_promotion(out: Output, promotion: Promotion) -> None:
 
 
 def _moved(out: Output, promotion: Promotion) -> str:
-    into = out.stage(promotion.slot)
+    into = _slot(out, promotion)
     came = f" (was {promotion.from_stage})" if promotion.from_stage and promotion.slot_kind.value == "stage" else ""
     lines = [f"{promotion.model} version {promotion.version} -> {into}{came}"]
     lines += [f"  displaced: {_displaced(gone.version, gone.to)}" for gone in promotion.displaced]
@@ -203,7 +203,7 @@ def _plan(out: Output, promotion: Promotion) -> str:
     verb = "would move" if promotion.status.value == "planned" else "would be refused"
     lines = [
         f"Plan, nothing was changed: {promotion.model} version {promotion.version} {verb}",
-        f"  moves      {promotion.from_stage or '-'} -> {out.stage(promotion.slot)}",
+        f"  moves      {promotion.from_stage or '-'} -> {_slot(out, promotion)}",
         f"  lifecycle  {promotion.lifecycle}, revision {promotion.lifecycle_revision}",
     ]
     if promotion.chosen_because:
@@ -214,6 +214,11 @@ def _plan(out: Output, promotion: Promotion) -> str:
         lines.append(f"  refused    {refusal.message}")
         lines += [f"             - {way}" for way in refusal.ways_out]
     return "\n".join(lines)
+
+
+def _slot(out: Output, promotion: Promotion) -> str:
+    is_alias = promotion.slot_kind.value == "alias"
+    return f"@{promotion.slot.removeprefix('@')}" if is_alias else out.stage(promotion.slot)
 
 
 def _displaced(version: int, to: str | None) -> str:

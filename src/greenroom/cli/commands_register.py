@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,9 @@ from greenroom.cli.params import (
 from greenroom.cli.session import Session, pass_session
 from greenroom.core.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from greenroom.core.model import Context
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _METADATA: tuple[Callable[[Any], Any], ...] = (
@@ -33,7 +36,8 @@ _METADATA: tuple[Callable[[Any], Any], ...] = (
     click.option("--parent", metavar="MODEL@N", help="The version it was made from."),
     click.option("--run-id", metavar="ID", help="The tracking run that made it."),
     click.option("--run-link", metavar="URL", help="Where that run can be seen."),
-    click.option("--no-context", is_flag=True, help="Do not record git, Python, packages and platform."),
+    click.option("--entry-point", metavar="FILE", help="The script that trained it."),
+    click.option("--no-context", is_flag=True, help="Do not record git commit, changes and pinned packages."),
     click.option("--existing-model", is_flag=True, help="Fail when the model is not there yet."),
     reason_option,
 )
@@ -46,7 +50,7 @@ def metadata_options(command: F) -> F:
     return command
 
 
-def metadata_of(given: dict[str, Any]) -> dict[str, Any]:
+def metadata_of(given: dict[str, Any], folder: str | None = None) -> dict[str, Any]:
     """Return those options as keyword arguments of `register` and `push`. Raises InvalidInput."""
     return {
         "metrics": metrics_of(given["metric"]),
@@ -57,10 +61,20 @@ def metadata_of(given: dict[str, Any]) -> dict[str, Any]:
         "parent": given["parent"],
         "run_id": given["run_id"],
         "run_link": given["run_link"],
-        "context": None if given["no_context"] else "auto",
+        "context": _context(folder, given["entry_point"], collected=not given["no_context"]),
         "create_model": not given["existing_model"],
         "reason": given["reason"],
     }
+
+
+def _context(folder: str | None, entry_point: str | None, *, collected: bool) -> Context:
+    from dataclasses import replace
+
+    from greenroom.client.context import collect
+    from greenroom.core.model import Context
+
+    found = collect(folder, trained_here=False) if collected else Context()
+    return replace(found, entry_point=entry_point)
 
 
 @click.command(cls=Command)

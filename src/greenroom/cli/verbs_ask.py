@@ -51,6 +51,7 @@ class Ask:
     alias: str | None = None
     decision: str | None = None
     source: str | None = None
+    run_id: str | None = None
     comment: str | None = None
     text: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -259,6 +260,7 @@ def _ask(given: Given, operation: str, facts: _Facts, decision: str | None) -> A
         alias=(given.one("alias") or "").removeprefix("@") or None,
         decision=decision,
         source=_source(given) if operation == "register" else None,
+        run_id=given.one("run_id") if given.one("uri") else None,
         comment=_text(given, "comment"),
         text=_text(given, "text"),
         tags=tags,

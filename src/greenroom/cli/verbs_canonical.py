@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SHOWN = (
     *("version", "versions", "stage", "stages", "from_stage", "alias", "baseline", "key", "value", "tags", "filter"),
-    *("order_by", "max_results", "best", "if_holder", "comment", "text", "swap", "dry_run"),
+    *("run_id", "order_by", "max_results", "best", "if_holder", "comment", "text", "swap", "dry_run"),
 )
 
 

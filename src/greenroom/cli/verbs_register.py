@@ -34,6 +34,8 @@ def register(asked: Ask, registry: Registry, printer: Printer) -> int:
     """Register the next version and say its number."""
     source = asked.source or ""
     given: Metadata = {"tags": dict(asked.tags), "description": asked.text, "reason": asked.comment}
+    if asked.run_id:
+        given["run_id"] = asked.run_id
     if _SCHEME.match(source) is None or source.startswith("file:"):
         version = _send(_local(source), asked, registry, given)
     elif source.startswith("runs:") or is_logged_model(source):
@@ -84,7 +86,7 @@ def _send(path: Path, asked: Ask, registry: Registry, given: Metadata) -> Versio
     with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
         copy = Path(folder) / path.name
         try:
-            os.link(path, copy)
+            os.link(path.resolve(), copy)
         except OSError:  # another file system, or none with links
             import shutil
 
@@ -105,7 +107,7 @@ def _from_tracking(source: str, asked: Ask, registry: Registry, given: Metadata,
     elsewhere = tracking_elsewhere(asked, os.environ, Path.cwd())
     run = _RUN.fullmatch(source)
     if elsewhere is None or importlib.util.find_spec("mlflow") is None:
-        given["run_id"] = run.group(1) if run else None
+        given["run_id"] = run.group(1) if run else asked.run_id
         return _refer(source, asked, registry, given)
     with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
         printer.note(f"Note: fetching {source} from {elsewhere or 'the tracking store that MLflow uses here'}.")

@@ -144,10 +144,14 @@ class HTTPBytes:
         while received < size_bytes:
             before = received
             write(memoryview(b""))
-            with contextlib.closing(self._received(digest, received, size_bytes)) as pieces:
-                for piece in pieces:
-                    write(piece)
-                    received += len(piece)
+            try:
+                with contextlib.closing(self._received(digest, received, size_bytes)) as pieces:
+                    for piece in pieces:
+                        write(piece)
+                        received += len(piece)
+            except _UnfitAnswer:  # maybe only cut off within its headers, which http.client takes for their end
+                if failures + 1 >= ATTEMPTS:
+                    raise
             failures = 0 if received > before else failures + 1
             if received < size_bytes:
                 self.wait_or_give_up(failures, None)
@@ -251,6 +255,10 @@ class HTTPBytes:
                 self._remote.pool.give_back(lease.connection)
             else:
                 lease.connection.close()
+
+
+class _UnfitAnswer(IntegrityFailure):
+    """The answer announces other bytes than were asked for."""
 
 
 _LOST = (OSError, http.client.HTTPException)
@@ -365,11 +373,11 @@ def _send_body(
 
 
 def _require_range(response: http.client.HTTPResponse, start: int, size: int) -> None:
-    """Raise IntegrityFailure unless the answer carries exactly the bytes from `start` to `size`."""
+    """Raise _UnfitAnswer unless the answer carries exactly the bytes from `start` to `size`."""
     length, where = response.getheader("content-length"), response.getheader("content-range")
     fits = where is None if response.status == 200 else where == f"bytes {start}-{size - 1}/{size}"
     if length != str(size - start) or not fits:
-        raise IntegrityFailure(
+        raise _UnfitAnswer(
             f"the server sends other bytes than its manifest says: {length} bytes ({where or 'all'}), not the "
             f"{size - start} from {start} on.",
             hint="Run `greenroom verify`.",

@@ -27,11 +27,14 @@ _GIT_ENV = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": 
 _PINNED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s*([A-Za-z0-9][A-Za-z0-9.!+_-]*)")
 
 
-def collect(folder: str | os.PathLike[str] | None = None, *, cwd: Path | None = None) -> Context:
+def collect(
+    folder: str | os.PathLike[str] | None = None, *, cwd: Path | None = None, trained_here: bool = True
+) -> Context:
     """Return what can be seen now: git in `cwd` (None: the process's folder), this Python, this platform, packages.
 
     Packages are the pinned ones of `folder`/requirements.txt when it is there (they are what the model asks for), else
-    those whose modules this process has imported.
+    those whose modules this process has imported. `trained_here` False: this process only passes files on (the command
+    line does), so that its script, Python, platform and modules say nothing about the training.
     """
     git = _Git(cwd or Path.cwd())
     commit = git.text("rev-parse", "--verify", "-q", "HEAD")
@@ -41,10 +44,10 @@ def collect(folder: str | os.PathLike[str] | None = None, *, cwd: Path | None = 
         git_branch=git.text("symbolic-ref", "--short", "-q", "HEAD") if inside else None,
         git_remote=_without_credentials(git.text("remote", "get-url", "origin")) if inside else None,
         git_dirty_digest=git.dirty_digest() if inside else None,
-        entry_point=_entry_point(cwd or Path.cwd()),
-        python=platform.python_version(),
-        platform=f"{platform.system()}-{platform.release()}-{platform.machine()}",
-        packages=_required(folder) or _imported(),
+        entry_point=_entry_point(cwd or Path.cwd()) if trained_here else None,
+        python=platform.python_version() if trained_here else None,
+        platform=f"{platform.system()}-{platform.release()}-{platform.machine()}" if trained_here else None,
+        packages=_required(folder) or (_imported() if trained_here else {}),
     )
 
 

@@ -65,8 +65,8 @@ def choose_best(best: Best, metrics: Mapping[int, float | None]) -> Choice:
     inferred = "" if best.stated else f" (direction inferred from the name; say {best.metric}:min or :max to be sure)"
     without = len(metrics) - len(usable)
     left_out = f", {without} without it" if without else ""
-    text = f"{word} {best.metric} = {usable[version]:g} of {len(usable)} version{'s' if len(usable) != 1 else ''}{left_out}{inferred}"
-    return Choice(version, text)
+    of = f"of {len(usable)} version{'s' if len(usable) != 1 else ''}"
+    return Choice(version, f"{word} {best.metric} = {usable[version]:g} {of}{left_out}{inferred}")
 
 
 def source_stage(policy: Policy, target: Slot) -> Slot:
@@ -84,7 +84,9 @@ def choose_candidate(policy: Policy, stage: Slot, versions: Sequence[int], *, mo
     them there on purpose: several are ambiguous. Raises NotFound for none, InvalidInput for several, naming them.
     """
     if not versions:
-        raise NotFound(f"no version of {model!r} is in {stage.name}.", hint="Say which version.", model=model, stage=stage.name)
+        raise NotFound(
+            f"no version of {model!r} is in {stage.name}.", hint="Say which version.", model=model, stage=stage.name
+        )
     if len(versions) > 1 and stage is not policy.initial:
         named = ", ".join(str(version) for version in sorted(versions))
         raise InvalidInput(

@@ -22,7 +22,9 @@ _MAX_SHOWN = 60
 
 
 def to_plain(value: Any) -> Any:
-    """Return `value` as JSON-able dicts, lists and scalars. Fields that are None stay, as null: unknown is said, not hidden."""
+    """Return `value` as JSON-able dicts, lists and scalars. Fields that are None stay, as null: unknown is said,
+    not hidden.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Enum):
@@ -37,7 +39,8 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: Any, data: Any, *, lenient: bool = False) -> Any:
     """Return `data` as a value of type `kind`.
 
-    Raises InvalidInput naming the field when a type does not fit, a field is missing or unknown. `lenient` ignores unknown
+    Raises InvalidInput naming the field when a type does not fit, a field is missing or unknown. `lenient` ignores
+    unknown
     fields: a client reading a newer server's answers.
     """
     return _decode(kind, data, "", lenient)
@@ -133,7 +136,9 @@ def _decode_dataclass(kind: Any, data: Any, where: str, lenient: bool) -> Any:
             if lenient:
                 continue
             raise InvalidInput(
-                f"unknown field {_path(where, str(name)[:_MAX_SHOWN])!r}.", hint=f"Known fields: {', '.join(known)}.", field=name
+                f"unknown field {_path(where, str(name)[:_MAX_SHOWN])!r}.",
+                hint=f"Known fields: {', '.join(known)}.",
+                field=name,
             )
         values[name] = _decode(_bind(hints[name], bound), each, _path(where, name), lenient)
     for name, f in known.items():
@@ -150,7 +155,7 @@ def _bind(hint: Any, bound: Mapping[Any, Any]) -> Any:
         return bound[hint]
     args = typing.get_args(hint)
     if typing.get_origin(hint) is tuple and args and args[0] in bound:
-        return tuple[bound[args[0]], ...]
+        return types.GenericAlias(tuple, (bound[args[0]], ...))
     return hint
 
 
@@ -159,7 +164,9 @@ def _decode_enum(kind: type[Enum], data: Any, where: str) -> Any:
         return kind(data)
     except ValueError:
         known = ", ".join(str(each.value) for each in kind)
-        raise InvalidInput(f"{_shown(data)} is not a value of {where!r}.", hint=f"Use one of: {known}.", field=where) from None
+        raise InvalidInput(
+            f"{_shown(data)} is not a value of {where!r}.", hint=f"Use one of: {known}.", field=where
+        ) from None
 
 
 _WORDS = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
@@ -175,7 +182,7 @@ def _decode_scalar(kind: type, data: Any, where: str) -> Any:
         raise _wrong(where, "an integer", data)
     if not isinstance(data, kind):
         raise _wrong(where, _WORDS.get(kind, kind.__name__), data)
-    if kind is int and not -(2**63) <= data < 2**63:
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:
         raise _wrong(where, "an integer of 64 bits", data)
     return data
 

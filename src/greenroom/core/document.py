@@ -113,8 +113,8 @@ def parse_policy(text: str) -> Policy:
 
 
 def _syntax_problem(message: str) -> DocumentProblem:
-    """Split the standard parser's "… (at line 3, column 7)" into a line and a text."""
-    text, _, place = message.partition(" (at line ")
+    """Take the line out of the standard parser's "… (at line 3, column 7)"."""
+    _, _, place = message.partition(" (at line ")
     digits = place.split(",")[0]
     return DocumentProblem(int(digits) if digits.isdigit() else None, f"not a TOML document: {message}")
 
@@ -154,7 +154,9 @@ def _tables(reader: _Reader, data: Mapping[str, Any], key: str) -> list[tuple[Pa
 
 
 def _stages(reader: _Reader, data: Mapping[str, Any], *, ungated: bool) -> tuple[Slot, ...]:
-    """Return the stages in order; `after` moves one behind another, so that a stage can be added at the end of the file."""
+    """Return the stages in order; `after` moves one behind another, so that a stage can be added at the end of the
+    file.
+    """
     ordered: list[Slot] = []
     tables = [table for _, table in _tables(reader, data, "stage")]
     slots = _slots(reader, data, "stage", ungated=ungated)
@@ -225,7 +227,9 @@ def _gates(reader: _Reader, table: Mapping[str, Any], path: Path) -> tuple[GateR
             continue
         level = reader.choice(each, here, "level", LEVELS, "mandatory")
         params = {key: value for key, value in each.items() if key not in ("type", "level")}
-        if reader.checked(here, gate_type, each["type"]) and reader.checked(here, gate_type(each["type"]).check, params):
+        if reader.checked(here, gate_type, each["type"]) and reader.checked(
+            here, gate_type(each["type"]).check, params
+        ):
             rules.append(GateRule(each["type"], params, level))
     return tuple(rules)
 
@@ -234,10 +238,16 @@ def _check_references(reader: _Reader, stages: tuple[Slot, ...], slots: tuple[Sl
     """Every stage that a slot names must be one, and an exclusive stage needs somewhere to send who leaves."""
     known = {stage.name.casefold() for stage in stages}
     for slot in slots:
-        for key, names in (("from", slot.sources), ("rollback_from", slot.rollback_sources), ("expects", (slot.expects,))):
+        for key, names in (
+            ("from", slot.sources),
+            ("rollback_from", slot.rollback_sources),
+            ("expects", (slot.expects,)),
+        ):
             for name in names or ():
                 if name is not None and name.casefold() not in known:
-                    reader.complain((slot.kind.value,), f"`{key}` of {slot.name!r} names {name!r}, which is no stage here")
+                    reader.complain(
+                        (slot.kind.value,), f"`{key}` of {slot.name!r} names {name!r}, which is no stage here"
+                    )
     if sum(stage.archive for stage in stages) > 1:
         reader.complain(("stage",), "more than one stage says `archive = true`")
     if any(stage.exclusive for stage in stages) and not any(stage.archive for stage in stages):

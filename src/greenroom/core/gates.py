@@ -73,7 +73,9 @@ _TYPES: dict[str, GateType] = {}
 
 
 def gate(name: str, *, check: Check) -> Callable[[Judge], Judge]:
-    """Register a gate type. `check` raises InvalidInput for parameters that make no sense; a second `name` is our bug."""
+    """Register a gate type. `check` raises InvalidInput for parameters that make no sense; a second `name` is our
+    bug.
+    """
 
     def register(judge: Judge) -> Judge:
         if name in _TYPES:
@@ -98,7 +100,9 @@ def gate_types() -> tuple[str, ...]:
 
 
 def judge_all(rules: Sequence[GateRule], given: GateInput) -> tuple[GateResult, ...]:
-    """Return every gate's result. A gate that breaks answers ERRORED: what could not be answered lets nothing through."""
+    """Return every gate's result. A gate that breaks answers ERRORED: what could not be answered lets nothing
+    through.
+    """
     return tuple(_judge(rule, given) for rule in rules)
 
 

@@ -7,12 +7,21 @@ Source: design, sections 4 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from greenroom.core.errors import Refused
 from greenroom.core.gates import GateInput, blocking, judge_all
-from greenroom.core.model import Displaced, GateResult, PromotionKind, PromotionStatus, Refusal, SlotKind, Tenure, Verdict
+from greenroom.core.model import (
+    Displaced,
+    GateResult,
+    PromotionKind,
+    PromotionStatus,
+    Refusal,
+    SlotKind,
+    Tenure,
+    Verdict,
+)
 from greenroom.core.policy import Policy, Slot
 
 
@@ -34,13 +43,16 @@ class Move:
 
 @dataclass(frozen=True)
 class Situation:
-    """All that the rule may look at, read in the same transaction. `holders` are those of the slot, oldest tenure first;
-    `been_in` the stages this version has ever been in."""
+    """All that the rule may look at, read in the same transaction.
+
+    `holders` are those of the slot, oldest tenure first; `been_where_expected` says whether this version was ever in
+    stage that the slot expects it to come through (True when it expects none).
+    """
 
     policy: Policy
     stage: str
     holders: tuple[int, ...]
-    been_in: frozenset[str]
+    been_where_expected: bool
     evidence: GateInput
     now: int
 
@@ -71,7 +83,11 @@ def expected_holder(move: Move, given: Situation) -> Refusal | None:
         return None
     wanted = f"version {move.if_holder}" if move.if_holder else "nobody"
     now = f"{_versions(given.holders)} holds it now"
-    return Refusal("holder_changed", f"{move.slot.name} was expected to be held by {wanted}, but {now}.", ("look again, then ask again",))
+    return Refusal(
+        "holder_changed",
+        f"{move.slot.name} was expected to be held by {wanted}, but {now}.",
+        ("look again, then ask again",),
+    )
 
 
 def allowed_source(move: Move, given: Situation) -> Refusal | None:
@@ -79,7 +95,11 @@ def allowed_source(move: Move, given: Situation) -> Refusal | None:
     sources = move.slot.sources
     if move.kind is PromotionKind.ROLLBACK and sources is not None:
         sources = (*sources, *(move.slot.rollback_sources or ()))
-    if sources is None or given.stage.casefold() in {source.casefold() for source in sources} or move.version in given.holders:
+    if (
+        sources is None
+        or given.stage.casefold() in {source.casefold() for source in sources}
+        or move.version in given.holders
+    ):
         return None
     ways = tuple(f"move it to {source} first" for source in move.slot.sources or ())
     text = f"version {move.version} is in {given.stage}; {move.slot.name} is entered from {' or '.join(sources)} only."
@@ -94,14 +114,24 @@ def not_frozen(move: Move, given: Situation) -> Refusal | None:
         concerned = move.slot.name in freeze.stages if freeze.stages else move.slot.exclusive
         if concerned and freeze.since <= given.now < freeze.until:
             because = f" ({freeze.reason})" if freeze.reason else ""
-            return Refusal("frozen", f"{move.slot.name} is frozen{because}.", ("wait for the end of the freeze", "roll back, if it is urgent"))
+            return Refusal(
+                "frozen",
+                f"{move.slot.name} is frozen{because}.",
+                ("wait for the end of the freeze", "roll back, if it is urgent"),
+            )
     return None
 
 
 def free_slot(move: Move, given: Situation) -> Refusal | None:
     """Refuse to push a holder out of an exclusive slot that nobody said may be pushed."""
     others = _others(move, given)
-    if not others or not move.slot.exclusive or move.swap or move.slot.occupied != "conflict" or move.kind is PromotionKind.ROLLBACK:
+    if (
+        not others
+        or not move.slot.exclusive
+        or move.swap
+        or move.slot.occupied != "conflict"
+        or move.kind is PromotionKind.ROLLBACK
+    ):
         return None
     first = f"archive version {others[0]} first: greenroom archive {move.model!r} {others[0]}"
     swap = f"or swap in one step: greenroom promote {move.model!r} {move.version} --to {move.slot.name} --swap"
@@ -160,13 +190,10 @@ def _warnings(move: Move, given: Situation, gates: Sequence[GateResult], stoppin
     warnings = []
     if move.version in given.holders:
         warnings.append(f"version {move.version} was in {move.slot.name} already")
-    expected = move.slot.expects
-    seen = {stage.casefold() for stage in (*given.been_in, given.stage)}
-    if expected and expected.casefold() not in seen and move.version not in given.holders:
-        warnings.append(f"version {move.version} enters {move.slot.name} without having been in {expected}")
-    for each in gates:
-        if each.verdict is not Verdict.PASSED and each not in stopping:
-            warnings.append(f"gate {each.gate} ({each.level}): {each.message}")
+    if not given.been_where_expected and move.version not in given.holders:
+        warnings.append(f"version {move.version} enters {move.slot.name} without having been in {move.slot.expects}")
+    advice = (each for each in gates if each.verdict is not Verdict.PASSED and each not in stopping)
+    warnings += [f"gate {each.gate} ({each.level}): {each.message}" for each in advice]
     return warnings
 
 
@@ -176,19 +203,20 @@ def _versions(numbers: Sequence[int]) -> str:
     return ("version " if len(numbers) == 1 else "versions ") + ", ".join(str(number) for number in numbers)
 
 
-def rollback_target(tenures: Sequence[Tenure], holders: Sequence[int], gone: frozenset[int]) -> int | None:
+def rollback_target(tenures: Iterable[Tenure], holders: Sequence[int], is_deleted: Callable[[int], bool]) -> int | None:
     """Return the last healthy earlier holder of a slot, or None when nobody was.
 
-    `tenures` are those of the slot, newest first; `holders` hold it now; `gone` are deleted versions. A version that was
-    rolled back from last time is not healthy: a second rollback goes further back, not forth again.
+    `tenures` are those of the slot, newest first, read no further than needed; `holders` hold it now. A version whose
+    newest tenure a rollback ended is not healthy: a second rollback goes further back, not forth again.
     """
-    unhealthy = set(gone) | set(holders)
-    judged: set[int] = set()
+    judged = set(holders)
     for tenure in tenures:
-        if tenure.version not in judged and tenure.ended_by is PromotionKind.ROLLBACK:
-            unhealthy.add(tenure.version)
+        if tenure.version in judged:
+            continue
         judged.add(tenure.version)
-    return next((tenure.version for tenure in tenures if tenure.version not in unhealthy), None)
+        if tenure.ended_by is not PromotionKind.ROLLBACK and not is_deleted(tenure.version):
+            return tenure.version
+    return None
 
 
 def delete_refusal(policy: Policy, model: str, tenures: Sequence[Tenure]) -> Refused | None:
@@ -198,7 +226,8 @@ def delete_refusal(policy: Policy, model: str, tenures: Sequence[Tenure]) -> Ref
         slot = policy.find_stage(tenure.slot) if stage else policy.find_alias(tenure.slot)
         if slot is not None and slot.protected:
             return Refused(
-                f"version {tenure.version} of {model!r} holds {slot.name}, which the lifecycle {policy.name!r} protects.",
+                f"version {tenure.version} of {model!r} holds {slot.name}, which the lifecycle {policy.name!r} "
+                "protects.",
                 hint=f"Take it out first: greenroom archive {model!r} {tenure.version}",
                 model=model,
                 version=tenure.version,

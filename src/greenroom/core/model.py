@@ -156,7 +156,9 @@ class Version:
 
 @dataclass(frozen=True)
 class Tenure:
-    """One version's period in one slot. `until` None means it still holds it; `ended_by` says what kind of move ended it."""
+    """One version's period in one slot. `until` None means it still holds it; `ended_by` says what kind of move
+    ended it.
+    """
 
     model: str
     version: int
@@ -247,7 +249,9 @@ class LifecycleRevision:
 
 @dataclass(frozen=True)
 class Binding:
-    """One rule of which lifecycle applies: by model name `pattern` (fnmatch) or by a tag `key=value`; first match wins."""
+    """One rule of which lifecycle applies: by model name `pattern` (fnmatch) or by a tag `key=value`; first match
+    wins.
+    """
 
     lifecycle: str
     pattern: str | None = None

@@ -122,7 +122,9 @@ class Replay:
             if told is None:
                 yield Deviation(f"{table} {_shown(key)}", "this row is in no entry of the log")
                 continue
-            different = [f"{name} is {row[name]!r}, by the log {told.get(name)!r}" for name in row if row[name] != told.get(name)]
+            different = [
+                f"{name} is {row[name]!r}, by the log {told.get(name)!r}" for name in row if row[name] != told.get(name)
+            ]
             if different:
                 yield Deviation(f"{table} {_shown(key)}", "; ".join(each[:200] for each in different[:4]))
         for key in expected:

@@ -9,7 +9,8 @@ _RUNS = re.compile(r"[-_.]+")
 
 
 def parse_requirements(text: str) -> dict[str, str]:
-    """Return each requirement's specifier by its normalised name; lines that are no requirement are kept under themselves.
+    """Return each requirement's specifier by its normalised name; lines that are no requirement are kept under
+    themselves.
 
     Comments, blank lines and hashes are left out. Source: PEP 503 (names), PEP 508 (specifiers).
     """

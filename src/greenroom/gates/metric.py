@@ -32,7 +32,9 @@ def _check(params: Mapping[str, Any]) -> None:
         if params["not_worse_than_holder_by"] < 0:
             raise InvalidInput("gate metric: `not_worse_than_holder_by` must not be negative.")
         if not isinstance(params.get("higher_is_better"), bool):
-            raise InvalidInput("gate metric: say `higher_is_better = true` or `false` beside `not_worse_than_holder_by`.")
+            raise InvalidInput(
+                "gate metric: say `higher_is_better = true` or `false` beside `not_worse_than_holder_by`."
+            )
 
 
 @gate("metric", check=_check)

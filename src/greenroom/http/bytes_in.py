@@ -21,7 +21,6 @@ from starlette.requests import Request as HTTPRequest
 from greenroom.core.errors import Conflict, InvalidInput
 from greenroom.core.model import File
 from greenroom.core.names import shown
-from greenroom.http.problem import UnsupportedMedia
 from greenroom.http.routing import actor_of, request_of
 from greenroom.http.workshop import Workshop, workshop
 from greenroom.services.commands import BlobStored
@@ -72,7 +71,8 @@ async def receive_blob(
     """Store the request's body as a blob; returns its digest and size (the path is empty).
 
     `digest` and `size` are what the bytes must be; None takes them as they come. Raises InvalidInput when they are
-    others or the body ends early (nothing is kept), UnsupportedMedia, RateLimited, StorageFull, Unavailable.
+    others or the body ends early (nothing is kept), RateLimited, StorageFull, Unavailable. A compressed body does not
+    get this far: the dispatcher refuses it.
     """
     part = Part(f"whole-{uuid.uuid4().hex}", digest, size, resumable=False)
     async with _receiving(request, registry.blobs, part) as (shop, upload):
@@ -91,6 +91,7 @@ async def receive_part(request: HTTPRequest, registry: Registry, part: Part) -> 
     Raises Conflict with `received`, the offset to go on from, when `part.offset` is another; InvalidInput when the
     bytes are too many or not those of the digest (the upload is dropped then); and what `receive_blob` raises.
     """
+    _require_room(request, part)
     digest, size = cast(str, part.digest), cast(int, part.size)
     shop = workshop(registry.blobs)
     staged = await shop.run(registry.blobs.staged, part.upload_id)
@@ -115,7 +116,7 @@ async def _declare(request: HTTPRequest, registry: Registry, digest: str, size: 
 @asynccontextmanager
 async def _receiving(request: HTTPRequest, blobs: BlobStore, part: Part) -> AsyncIterator[tuple[Workshop, BlobUpload]]:
     """Stage the whole body and hand over the upload to be finished; close it in the right way whatever happens."""
-    _require_plain_body(request, part)
+    _require_room(request, part)
     shop = workshop(blobs)
     shop.enter(part.upload_id)
     try:
@@ -201,13 +202,8 @@ def _require_offset(received: int, part: Part) -> None:
         )
 
 
-def _require_plain_body(request: HTTPRequest, part: Part) -> None:
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise UnsupportedMedia(
-            f"a body with Content-Encoding {shown(encoding)!r} is not accepted.",
-            hint="Send the file's bytes as they are.",
-        )
+def _require_room(request: HTTPRequest, part: Part) -> None:
+    """Raise InvalidInput before anything is read when the body is going to be too long."""
     announced = request.headers.get("content-length", "")
     if part.size is not None and announced.isdecimal() and part.offset + int(announced) > part.size:
         raise InvalidInput(

@@ -22,7 +22,9 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Holding:
-    """Who holds (or held, `at`) a slot. `tenures` is empty when nobody does; more than one only where the lifecycle allows it."""
+    """Who holds (or held, `at`) a slot. `tenures` is empty when nobody does; more than one only where the lifecycle
+    allows it.
+    """
 
     model: str
     slot: str

@@ -45,7 +45,9 @@ def snapshot_folder(tx: ReadTx, ask: c.SnapshotFolder, actor: Actor) -> a.Folder
 
 
 def put_upload(tx: WriteTx, ask: c.PutUpload, actor: Actor) -> None:
-    """Put a stored blob under a path. Raises InvalidInput when a folder is there, or a file is where a folder must be."""
+    """Put a stored blob under a path. Raises InvalidInput when a folder is there, or a file is where a folder must
+    be.
+    """
     path, digest = check_path(ask.path), parse_digest(ask.digest)
     blob = tx.find_blob(digest)
     if blob is None or blob[1] != "present":
@@ -53,7 +55,9 @@ def put_upload(tx: WriteTx, ask: c.PutUpload, actor: Actor) -> None:
     parts = path.split("/")
     for end in range(1, len(parts)):
         if tx.find_upload("/".join(parts[:end])) is not None:
-            raise InvalidInput(f"Invalid path: {'/'.join(parts[:end])!r} is a file.", hint="A file cannot hold others.", path=path)
+            raise InvalidInput(
+                f"Invalid path: {'/'.join(parts[:end])!r} is a file.", hint="A file cannot hold others.", path=path
+            )
     if tx.uploads_below(path):
         raise InvalidInput(f"Invalid path: {path!r} is a folder.", hint="Choose another name.", path=path)
     tx.put_upload(path, digest, blob[0])
@@ -71,13 +75,16 @@ def get_upload(tx: ReadTx, ask: c.UploadPath, actor: Actor) -> File:
 
 
 def list_uploads(tx: ReadTx, ask: c.UploadPath, actor: Actor) -> a.Folder:
-    """Return what lies directly in a folder of the upload tree; empty for one that is not there. Raises InvalidInput."""
+    """Return what lies directly in a folder of the upload tree; empty for one that is not there. Raises
+    InvalidInput.
+    """
     path = check_path(ask.path) if ask.path else ""
     return _folder(tx.uploads_below(path), path)
 
 
 def delete_uploads(tx: WriteTx, ask: c.UploadPath, actor: Actor) -> None:
-    """Delete a file, or a folder with all below it, from the upload tree; an absent one is no error. Raises InvalidInput.
+    """Delete a file, or a folder with all below it, from the upload tree; an absent one is no error. Raises
+    InvalidInput.
 
     Versions keep their bytes: they were pinned when they were registered.
     """

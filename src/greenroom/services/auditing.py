@@ -25,7 +25,9 @@ def audit_log(tx: ReadTx, ask: c.AuditLog, actor: Actor) -> a.AuditEntries:
 
 
 def audit_checkpoint(desk: Desk, ask: c.AuditCheckpoint, actor: Actor) -> a.Checkpoint:
-    """Return the signed head of the log: keep it elsewhere, the log is proven against it. Raises NotFound for an empty log."""
+    """Return the signed head of the log: keep it elsewhere, the log is proven against it. Raises NotFound for an
+    empty log.
+    """
     with desk.snapshot() as tx:
         head, note = tx.audit_head()
     if not note:

@@ -34,7 +34,9 @@ def insert_model(tx: WriteTx, name: str, description: str | None, tags: Mapping[
     check_count("tags", tags)
     lifecycle = lifecycle_for(name, tags, [row.binding for row in tx.bindings()])
     policy, _ = policy_of(tx, lifecycle)
-    row = ModelRow(tx.seq, name, description, tx.now, tx.now, actor.name, _first_number(tx, policy, name), lifecycle, None)
+    row = ModelRow(
+        tx.seq, name, description, tx.now, tx.now, actor.name, _first_number(tx, policy, name), lifecycle, None
+    )
     tx.insert("model", {**row.__dict__, "name_key": name_key(name)})
     for key, value in tags.items():
         tx.insert("model_tag", {"model_id": row.id, "key": check_tag_key(key), "value": check_tag_value(value)})
@@ -49,7 +51,11 @@ def _refuse_taken(tx: WriteTx, name: str, *, but: int | None = None) -> None:
     twin = tx.find_model(name) or tx.find_twin(name_key(name))
     if twin is not None and twin.id != but:
         same = twin.name == name
-        text = f"there is a registered model {name!r} already." if same else f"the name {name!r} looks like that of the model {twin.name!r}."
+        text = (
+            f"there is a registered model {name!r} already."
+            if same
+            else f"the name {name!r} looks like that of the model {twin.name!r}."
+        )
         raise AlreadyExists(text, hint="Choose another name.", kind="model", model=name, twin=twin.name)
 
 
@@ -110,13 +116,19 @@ def delete_model(tx: WriteTx, ask: c.DeleteModel, actor: Actor) -> RegisteredMod
 def restore_model(tx: WriteTx, ask: c.RestoreModel, actor: Actor) -> RegisteredModel:
     """Bring the model of that name that was deleted last back, as it was.
 
-    Raises NotFound, AlreadyExists when the name is in use again, InvalidInput when its stages no longer fit its lifecycle.
+    Raises NotFound, AlreadyExists when the name is in use again, InvalidInput when its stages no longer fit its
+    lifecycle.
     """
     check_model_name(ask.name)
     _refuse_taken(tx, ask.name)
     model = tx.find_tombstone(ask.name)
     if model is None:
-        raise NotFound(f"no deleted model has the name {shown(ask.name)!r}.", hint="See: greenroom audit log", kind="model", model=ask.name)
+        raise NotFound(
+            f"no deleted model has the name {shown(ask.name)!r}.",
+            hint="See: greenroom audit log",
+            kind="model",
+            model=ask.name,
+        )
     changes: dict[str, object] = {"deleted_event": None, "updated_at": tx.now}
     changes |= _moved_lifecycle(tx, model, model.name, tx.model_tags(model.id))
     policy, _ = policy_of(tx, str(changes.get("lifecycle", model.lifecycle)))

@@ -171,7 +171,9 @@ class DeleteVersionTag:
 
 @dataclass(frozen=True)
 class RecordMetrics:
-    """Add metrics and parameters to a version; a metric may be recorded again (the history keeps both), a parameter may not change."""
+    """Add metrics and parameters to a version; a metric may be recorded again (the history keeps both), a parameter
+    may not change.
+    """
 
     model: str
     version: int

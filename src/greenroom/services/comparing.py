@@ -30,7 +30,9 @@ def compare_versions(desk: Desk, ask: c.CompareVersions, actor: Actor) -> a.Comp
         left=left.version,
         right=right.version,
         files=files,
-        unchanged_files=sum(1 for path, each in right_files.items() if path in left_files and left_files[path].digest == each.digest),
+        unchanged_files=sum(
+            1 for path, each in right_files.items() if path in left_files and left_files[path].digest == each.digest
+        ),
         params=_values(left.params, right.params),
         metrics=_values(left.metrics, right.metrics),
         requirements=requirements,
@@ -46,22 +48,31 @@ def _side(tx: ReadTx, name: str, number: int) -> tuple[Version, dict[str, File]]
 
 
 def _files(left: Mapping[str, File], right: Mapping[str, File]) -> tuple[a.FileChange, ...]:
-    changes = []
-    for path in sorted(set(left) | set(right)):
-        old, new = left.get(path), right.get(path)
-        if old is None or new is None or old.digest != new.digest:
-            changes.append(
-                a.FileChange(path, old and old.digest, new and new.digest, old and old.size_bytes, new and new.size_bytes)
-            )
-    return tuple(changes)
+    paths = (path for path in sorted(set(left) | set(right)) if _digest(left, path) != _digest(right, path))
+    return tuple(
+        a.FileChange(path, _digest(left, path), _digest(right, path), _bytes(left, path), _bytes(right, path))
+        for path in paths
+    )
+
+
+def _digest(files: Mapping[str, File], path: str) -> str | None:
+    return files[path].digest if path in files else None
+
+
+def _bytes(files: Mapping[str, File], path: str) -> int | None:
+    return files[path].size_bytes if path in files else None
 
 
 def _values(left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[a.ValueChange, ...]:
     names = sorted(set(left) | set(right))
-    return tuple(a.ValueChange(name, left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name))
+    return tuple(
+        a.ValueChange(name, left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)
+    )
 
 
-def _requirements(desk: Desk, left: Mapping[str, File], right: Mapping[str, File]) -> tuple[tuple[a.ValueChange, ...] | None, str | None]:
+def _requirements(
+    desk: Desk, left: Mapping[str, File], right: Mapping[str, File]
+) -> tuple[tuple[a.ValueChange, ...] | None, str | None]:
     sides = []
     for name, files in (("left", left), ("right", right)):
         found = files.get(_REQUIREMENTS)

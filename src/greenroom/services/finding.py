@@ -19,7 +19,12 @@ def get_model(tx: ReadTx, name: str) -> ModelRow:
     model = tx.find_model(name)
     if model is None:
         check_model_name(name)
-        raise NotFound(f"there is no registered model {shown(name)!r}.", hint="List them with: greenroom list", kind="model", model=name)
+        raise NotFound(
+            f"there is no registered model {shown(name)!r}.",
+            hint="List them with: greenroom list",
+            kind="model",
+            model=name,
+        )
     return model
 
 
@@ -43,7 +48,12 @@ def policy_of(tx: ReadTx, lifecycle: str) -> tuple[Policy, int]:
     revision = tx.find_lifecycle(lifecycle)
     if revision is None:
         known = ", ".join(tx.lifecycle_names())
-        raise NotFound(f"there is no lifecycle {shown(lifecycle)!r}.", hint=f"Known lifecycles: {known}.", kind="lifecycle", lifecycle=lifecycle)
+        raise NotFound(
+            f"there is no lifecycle {shown(lifecycle)!r}.",
+            hint=f"Known lifecycles: {known}.",
+            kind="lifecycle",
+            lifecycle=lifecycle,
+        )
     return read_policy_cached(revision.document), revision.revision
 
 
@@ -52,11 +62,15 @@ def policy_for(tx: ReadTx, model: ModelRow) -> tuple[Policy, int]:
     try:
         return policy_of(tx, model.lifecycle)
     except NotFound as exc:
-        raise IntegrityFailure(f"model {model.name!r} names the lifecycle {model.lifecycle!r}, which is not there.") from exc
+        raise IntegrityFailure(
+            f"model {model.name!r} names the lifecycle {model.lifecycle!r}, which is not there."
+        ) from exc
 
 
 def slot_of(policy: Policy, text: str) -> Slot:
-    """Return the slot that `text` names: `@champion` is an alias, everything else a stage. Raises NotFound, InvalidInput."""
+    """Return the slot that `text` names: `@champion` is an alias, everything else a stage. Raises NotFound,
+    InvalidInput.
+    """
     if text.startswith("@"):
         return policy.find_alias(check_alias(text[1:]))
     return policy.get_stage(text)

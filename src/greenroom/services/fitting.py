@@ -11,12 +11,17 @@ from greenroom.services.ports import ModelRow, WriteTx
 
 
 def misfits(policy: Policy, model: str, held: Mapping[str, int]) -> list[str]:
-    """Return why versions in these stages (name to number of versions) cannot live under the policy; empty if they can."""
+    """Return why versions in these stages (name to number of versions) cannot live under the policy; empty if they
+    can.
+    """
     problems = []
     for name, count in held.items():
         stage = next((each for each in policy.stages if each.name == name), None)
         if stage is None:
-            problems.append(f"the stage {name!r} is held by {count} version{'s' if count > 1 else ''} of {model!r} and is not in {policy.name!r}")
+            problems.append(
+                f"the stage {name!r} is held by {count} version{'s' if count > 1 else ''} of {model!r} "
+                f"and is not in {policy.name!r}"
+            )
         elif stage.exclusive and count > 1:
             problems.append(f"{count} versions of {model!r} are in {name!r}, which has room for one in {policy.name!r}")
     return problems
@@ -37,5 +42,11 @@ def refuse_misfit(tx: WriteTx, model: ModelRow, policy: Policy) -> None:
     exclusive = {stage.name: int(stage.exclusive) for stage in policy.stages}
     for tenure in tx.open_tenures(model, None):
         if tenure.kind is SlotKind.STAGE:
-            key = {"model_id": model.id, "version": tenure.version, "kind": tenure.kind.value, "slot": tenure.slot, "since_event": tenure.since}
+            key = {
+                "model_id": model.id,
+                "version": tenure.version,
+                "kind": tenure.kind.value,
+                "slot": tenure.slot,
+                "since_event": tenure.since,
+            }
             tx.update("tenure", key, {"exclusive": exclusive[tenure.slot]})

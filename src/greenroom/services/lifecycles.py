@@ -71,7 +71,9 @@ def lifecycle_history(tx: ReadTx, ask: LifecycleOf, actor: Actor) -> tuple[Lifec
 
 
 def check_lifecycle(tx: ReadTx, ask: CheckLifecycle, actor: Actor) -> a.LifecycleCheck:
-    """Say what is wrong with a document: in itself, with lines, and with what is held now. Never raises for a bad one."""
+    """Say what is wrong with a document: in itself, with lines, and with what is held now. Never raises for a bad
+    one.
+    """
     policy, problems = read_policy(ask.document)
     found = [a.Problem(each.line, each.message) for each in problems]
     if policy is None:
@@ -118,7 +120,11 @@ def _apply(tx: WriteTx, document: str, actor: Actor, reason: str | None) -> None
     newest = tx.find_lifecycle(policy.name)
     _insert_revision(tx, policy.name, newest.revision + 1 if newest else 1, document, actor, reason=reason)
     _rebind(tx, bindings, changed=policy)
-    tx.record("lifecycle_applied", actor, body={"lifecycle": policy.name, "revision": newest.revision + 1 if newest else 1, "reason": reason})
+    tx.record(
+        "lifecycle_applied",
+        actor,
+        body={"lifecycle": policy.name, "revision": newest.revision + 1 if newest else 1, "reason": reason},
+    )
 
 
 def use_lifecycle(tx: WriteTx, ask: UseLifecycle, actor: Actor) -> a.LifecycleView:
@@ -132,12 +138,14 @@ def use_lifecycle(tx: WriteTx, ask: UseLifecycle, actor: Actor) -> a.LifecycleVi
     if ask.tag is not None and "=" not in ask.tag:
         raise InvalidInput(f"the tag {shown(ask.tag)!r} has no value.", hint="Write KEY=VALUE.", field="tag")
     for text in (ask.pattern, ask.tag):
-        if text is not None and not 0 < len(text) <= 512:  # noqa: PLR2004
+        if text is not None and not 0 < len(text) <= 512:
             raise InvalidInput("a pattern or tag has 1 to 512 characters.", field="pattern")
     pattern = ask.pattern if ask.tag is None and ask.pattern is not None else None if ask.tag else EVERY_MODEL
     bindings = with_binding(_bindings(tx), Binding(ask.name, pattern, ask.tag))
     _rebind(tx, bindings, changed=None)
-    tx.record("lifecycle_used", actor, body={"lifecycle": ask.name, "pattern": pattern, "tag": ask.tag, "reason": ask.reason})
+    tx.record(
+        "lifecycle_used", actor, body={"lifecycle": ask.name, "pattern": pattern, "tag": ask.tag, "reason": ask.reason}
+    )
     return _view(tx, ask.name, None, None)
 
 

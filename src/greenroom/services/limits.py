@@ -8,17 +8,35 @@ from types import MappingProxyType
 
 from greenroom.core.errors import InvalidInput
 
-COUNTS: Mapping[str, int] = MappingProxyType({"tags": 1_000, "metrics": 1_000, "params": 1_000, "datasets": 1_000, "files": 100_000, "packages": 5_000, "stages": 64, "digests": 10_000})
+COUNTS: Mapping[str, int] = MappingProxyType(
+    {
+        "tags": 1_000,
+        "metrics": 1_000,
+        "params": 1_000,
+        "datasets": 1_000,
+        "files": 100_000,
+        "packages": 5_000,
+        "stages": 64,
+        "digests": 10_000,
+    }
+)
 
 
 def check_count(what: str, values: Sized) -> None:
     """Raise InvalidInput when there are more than one entity or one request may have."""
     if len(values) > COUNTS[what]:
-        raise InvalidInput(f"{len(values)} {what} are too many.", hint=f"At most {COUNTS[what]} {what} are allowed.", limit=what, maximum=COUNTS[what])
+        raise InvalidInput(
+            f"{len(values)} {what} are too many.",
+            hint=f"At most {COUNTS[what]} {what} are allowed.",
+            limit=what,
+            maximum=COUNTS[what],
+        )
 
 
 def check_finite(name: str, value: float) -> float:
     """Return the value of a metric. Raises InvalidInput for NaN and the infinities."""
     if not math.isfinite(value):
-        raise InvalidInput(f"the metric {name!r} is {value}.", hint="Record a finite number, or leave it out.", metric=name)
+        raise InvalidInput(
+            f"the metric {name!r} is {value}.", hint="Record a finite number, or leave it out.", metric=name
+        )
     return value

@@ -1,4 +1,6 @@
-"""What the use cases need from the world. Adapters implement these; `greenroom.testing` holds their conformance suites."""
+"""What the use cases need from the world. Adapters implement these; `greenroom.testing` holds their conformance
+suites.
+"""
 
 from __future__ import annotations
 
@@ -172,7 +174,6 @@ class ReadTx(Protocol):
     def version_datasets(self, model_id: int, version: int) -> tuple[Dataset, ...]: ...
     def version_slots(self, model_id: int, version: int) -> list[tuple[SlotKind, str]]: ...
     def living_versions(self, model_id: int) -> list[int]: ...
-    def deleted_versions(self, model_id: int) -> frozenset[int]: ...
     def versions_deleted_by(self, model_id: int, event: int) -> list[int]: ...
     def metric_of_versions(self, model_id: int, key: str) -> dict[int, float | None]: ...
 
@@ -182,8 +183,16 @@ class ReadTx(Protocol):
     def versions_in_slot(self, model_id: int, kind: SlotKind, slot: str) -> list[int]: ...
     def open_tenures(self, model: ModelRow, version: int | None) -> tuple[Tenure, ...]: ...
     def tenures_of_version(self, model: ModelRow, version: int) -> tuple[Tenure, ...]: ...
+    def has_held(self, model_id: int, version: int, kind: SlotKind, slot: str) -> bool: ...
     def history(
-        self, model: ModelRow, *, kind: SlotKind | None, slot: str | None, version: int | None, before: tuple[int, int], limit: int
+        self,
+        model: ModelRow,
+        *,
+        kind: SlotKind | None,
+        slot: str | None,
+        version: int | None,
+        before: tuple[int, int],
+        limit: int,
     ) -> tuple[Tenure, ...]: ...
     def stages_of_model(self, model_id: int) -> dict[str, int]: ...
     def held_stages(self, lifecycle: str) -> list[tuple[int, str, str, int]]: ...
@@ -206,8 +215,12 @@ class ReadTx(Protocol):
     def audit_head(self) -> tuple[Head, str]: ...
     def page_secret(self) -> bytes: ...
 
-    def search_models(self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int) -> list[tuple[ModelRow, list[Any]]]: ...
-    def search_versions(self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int) -> list[tuple[ModelRow, VersionRow, list[Any]]]: ...
+    def search_models(
+        self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int
+    ) -> list[tuple[ModelRow, list[Any]]]: ...
+    def search_versions(
+        self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int
+    ) -> list[tuple[ModelRow, VersionRow, list[Any]]]: ...
 
 
 class WriteTx(ReadTx, Protocol):
@@ -242,7 +255,15 @@ class WriteTx(ReadTx, Protocol):
     def remove_uploads(self, prefix: str) -> int:
         """Remove a file of the upload tree, or all below a folder; returns how many went."""
 
-    def record(self, type: str, actor: Actor, *, model: str | None = None, version: int | None = None, body: Mapping[str, Any] | None = None) -> None:
+    def record(
+        self,
+        type: str,
+        actor: Actor,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
         """Record the one audit event of this request, with every row change made so far. Last of all."""
 
 
@@ -261,7 +282,9 @@ class Desk(Protocol):
         """A consistent view of the store."""
 
     def rows(self) -> AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
-        """The raw rows of every table, from one snapshot, read past the protections that keep damaged rows from others."""
+        """The raw rows of every table, from one snapshot, read past the protections that keep damaged rows from
+        others.
+        """
 
     def pages(self) -> Iterator[tuple[str, str]]:
         """(where, what) for everything wrong with the store below its tables."""

@@ -6,7 +6,7 @@ A refusal is recorded like a success: the promotion row and its audit event say 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from greenroom.services.tenures import close_tenure, open_tenure, stage_tenure
 from greenroom.services.views import model_view
 
 _LONGEST_REASON = 2_000
-_ROLLBACK_LOOKS_BACK = 10_000
+_LOOK_BACK_BY = 32
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ def set_alias(tx: WriteTx, ask: c.SetAlias, actor: Actor) -> Promotion:
     """Point an alias at a version: a promotion into the slot `@alias`. Raises NotFound, InvalidInput."""
     model, policy, revision = _start(tx, ask.model, ask.reason)
     slot = policy.find_alias(check_alias(ask.alias))
-    case = _Case(model, policy, revision, get_version(tx, model, ask.version), slot, PromotionKind.PROMOTE, actor, ask.reason)
+    case = _Case(
+        model, policy, revision, get_version(tx, model, ask.version), slot, PromotionKind.PROMOTE, actor, ask.reason
+    )
     return _carry_out(tx, case, swap=False, if_holder=ask.if_holder, dry_run=False)
 
 
@@ -84,12 +86,21 @@ def delete_alias(tx: WriteTx, ask: c.DeleteAlias, actor: Actor) -> RegisteredMod
     slot = policy.find_alias(check_alias(ask.alias, reserved_ok=True))
     held = tx.holders(model, SlotKind.ALIAS, slot.name)
     if held and slot.protected:
-        raise InvalidInput(f"the alias {slot.name!r} is protected by the lifecycle {policy.name!r}.", hint="Promote another version to it instead.")
+        raise InvalidInput(
+            f"the alias {slot.name!r} is protected by the lifecycle {policy.name!r}.",
+            hint="Promote another version to it instead.",
+        )
     for tenure in held:
         close_tenure(tx, model, tenure, actor, PromotionKind.DELETE)
     if held:
         tx.update("model", {"id": model.id}, {"updated_at": tx.now})
-        tx.record("alias_deleted", actor, model=model.name, version=held[0].version, body={"alias": slot.name, "reason": ask.reason})
+        tx.record(
+            "alias_deleted",
+            actor,
+            model=model.name,
+            version=held[0].version,
+            body={"alias": slot.name, "reason": ask.reason},
+        )
     return model_view(tx, get_model(tx, ask.model))
 
 
@@ -97,7 +108,11 @@ def _start(tx: WriteTx, name: str, reason: str | None) -> tuple[ModelRow, Policy
     if reason is not None:
         check_description(reason)
         if len(reason) > _LONGEST_REASON:
-            raise InvalidInput(f"the reason has {len(reason)} characters.", hint=f"At most {_LONGEST_REASON} are allowed.", field="reason")
+            raise InvalidInput(
+                f"the reason has {len(reason)} characters.",
+                hint=f"At most {_LONGEST_REASON} are allowed.",
+                field="reason",
+            )
     model = get_model(tx, name)
     return (model, *policy_for(tx, model))
 
@@ -125,21 +140,36 @@ def _choose(tx: WriteTx, model: ModelRow, policy: Policy, slot: Slot, ask: c.Pro
 
 def _earlier_holder(tx: WriteTx, model: ModelRow, slot: Slot, wanted: int | None) -> Choice:
     """Return whom a rollback goes to. Raises NotFound when nobody (or not the one wanted) held the slot before."""
-    held = tx.history(model, kind=slot.kind, slot=slot.name, version=None, before=_NEWEST, limit=_ROLLBACK_LOOKS_BACK)
-    now = tuple(tenure.version for tenure in tx.holders(model, slot.kind, slot.name))
-    gone = tx.deleted_versions(model.id)
+    see = f"See: greenroom history {model.name!r}"
     if wanted is not None:
-        if wanted not in {tenure.version for tenure in held}:
-            raise NotFound(f"version {wanted} of {model.name!r} has never held {slot.name}.", hint=f"See: greenroom history {model.name!r}", kind="holder")
+        get_version(tx, model, wanted)
+        if not tx.has_held(model.id, wanted, slot.kind, slot.name):
+            raise NotFound(f"version {wanted} of {model.name!r} has never held {slot.name}.", hint=see, kind="holder")
         return Choice(wanted, "named by the caller")
-    found = rollback_target(held, now, gone)
+    now = tuple(tenure.version for tenure in tx.holders(model, slot.kind, slot.name))
+    found = rollback_target(_newest_first(tx, model, slot), now, lambda version: _is_deleted(tx, model, version))
     if found is None:
-        text = f"there is no earlier healthy holder of {slot_text(slot.kind, slot.name)} of {model.name!r} to go back to."
-        raise NotFound(text, hint=f"See: greenroom history {model.name!r}", kind="holder", model=model.name, slot=slot.name)
+        text = (
+            f"there is no earlier healthy holder of {slot_text(slot.kind, slot.name)} of {model.name!r} to go back to."
+        )
+        raise NotFound(text, hint=see, kind="holder", model=model.name, slot=slot.name)
     return Choice(found, f"last healthy holder of {slot.name} before {_who(now)}")
 
 
-_NEWEST = (2**62, 2**62)
+def _newest_first(tx: WriteTx, model: ModelRow, slot: Slot) -> Iterator[Tenure]:
+    """Yield the slot's tenures, newest first, a few at a time: the target is mostly among the first."""
+    before = (2**62, 2**62)
+    while True:
+        found = tx.history(model, kind=slot.kind, slot=slot.name, version=None, before=before, limit=_LOOK_BACK_BY)
+        yield from found
+        if len(found) < _LOOK_BACK_BY:
+            return
+        before = (found[-1].since, found[-1].version)
+
+
+def _is_deleted(tx: WriteTx, model: ModelRow, version: int) -> bool:
+    row = tx.find_version(model.id, version)
+    return row is None or row.deleted_event is not None
 
 
 def _who(versions: Sequence[int]) -> str:
@@ -155,19 +185,31 @@ def _carry_out(tx: WriteTx, case: _Case, *, swap: bool, if_holder: int | None, d
     decision = decide(move, situation)
     promotion = _promotion(tx, case, decision, situation.stage)
     if dry_run:
-        return replace(promotion, status=PromotionStatus.PLANNED if decision.allowed else decision.status, id=None, event=None)
+        return replace(
+            promotion, status=PromotionStatus.PLANNED if decision.allowed else decision.status, id=None, event=None
+        )
     if decision.allowed:
         _move(tx, case, decision, held, own)
     else:
         promotion = replace(promotion, displaced=())  # a plan says who would leave; here nobody did
     tx.insert("promotion", _row(promotion, case.model.id))
     kind = "promotion_succeeded" if decision.allowed else "promotion_rejected"
-    tx.record(kind, case.actor, model=case.model.name, version=case.row.version, body={"slot": slot_text(case.slot.kind, case.slot.name), "kind": case.kind.value, "status": decision.status.value, "reason": case.reason})
+    tx.record(
+        kind,
+        case.actor,
+        model=case.model.name,
+        version=case.row.version,
+        body={
+            "slot": slot_text(case.slot.kind, case.slot.name),
+            "kind": case.kind.value,
+            "status": decision.status.value,
+            "reason": case.reason,
+        },
+    )
     return promotion
 
 
 def _situation(tx: WriteTx, case: _Case, held: tuple[Tenure, ...], own: tuple[Tenure, ...]) -> Situation:
-    tenures = tx.tenures_of_version(case.model, case.row.version)
     stage = stage_tenure(own)
     current = stage.slot if stage is not None else ""
     holder = next((tenure.version for tenure in held if tenure.version != case.row.version), None)
@@ -184,16 +226,23 @@ def _situation(tx: WriteTx, case: _Case, held: tuple[Tenure, ...], own: tuple[Te
             datasets=len(tx.version_datasets(model_id, version)),
             holder=holder,
             holder_metrics=tx.version_metrics(model_id, holder) if holder is not None else {},
-            tenures=tenures,
+            tenures=tx.tenures_of_version(case.model, version),
         )
     return Situation(
         policy=case.policy,
         stage=current,
         holders=tuple(tenure.version for tenure in held),
-        been_in=frozenset(tenure.slot for tenure in tenures if tenure.kind is SlotKind.STAGE),
+        been_where_expected=_been_where_expected(tx, case),
         evidence=evidence,
         now=tx.now,
     )
+
+
+def _been_where_expected(tx: WriteTx, case: _Case) -> bool:
+    if case.slot.expects is None:
+        return True
+    expected = case.policy.get_stage(case.slot.expects).name
+    return tx.has_held(case.model.id, case.row.version, SlotKind.STAGE, expected)
 
 
 def _move(tx: WriteTx, case: _Case, decision: Decision, held: tuple[Tenure, ...], own: tuple[Tenure, ...]) -> None:

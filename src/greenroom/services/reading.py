@@ -35,11 +35,15 @@ def list_files(tx: ReadTx, ask: c.VersionNamed, actor: Actor) -> a.Manifest:
 
 
 def latest_versions(tx: ReadTx, ask: c.LatestVersions, actor: Actor) -> tuple[Version, ...]:
-    """Return the newest version in each stage asked for, in the order of the stages. Raises NotFound for an unknown one."""
+    """Return the newest version in each stage asked for, in the order of the stages. Raises NotFound for an unknown
+    one.
+    """
     model = get_model(tx, ask.model)
     policy, _ = policy_for(tx, model)
     stages = [policy.get_stage(name) for name in ask.stages] or list(policy.stages)
-    newest = [tx.newest_in_slot(model.id, SlotKind.STAGE, name) for name in dict.fromkeys(stage.name for stage in stages)]
+    newest = [
+        tx.newest_in_slot(model.id, SlotKind.STAGE, name) for name in dict.fromkeys(stage.name for stage in stages)
+    ]
     return tuple(version_view(tx, model, get_version(tx, model, number)) for number in newest if number is not None)
 
 
@@ -82,7 +86,9 @@ def _slot_in_history(tx: ReadTx, ask: c.ListHistory) -> tuple[SlotKind, str]:
     policy, _ = policy_for(tx, get_model(tx, ask.model))
     stage = policy.find_stage(text)
     model = get_model(tx, ask.model)
-    if stage is None and not tx.history(model, kind=SlotKind.STAGE, slot=text, version=None, before=(_BEGINNING, _BEGINNING), limit=1):
+    if stage is None and not tx.history(
+        model, kind=SlotKind.STAGE, slot=text, version=None, before=(_BEGINNING, _BEGINNING), limit=1
+    ):
         policy.get_stage(text)
     return SlotKind.STAGE, stage.name if stage else text
 

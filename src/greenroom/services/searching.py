@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from greenroom.core.model import Actor, Page, RegisteredModel, Version
 from greenroom.core.paging import check_page_size, decode_token, encode_token, page_scope
-from greenroom.core.search import MODELS, NATIVE_MODELS, NATIVE_VERSIONS, VERSIONS, Dialect, Filter, Order, parse_filter, parse_order_by
+from greenroom.core.search import (
+    MODELS,
+    NATIVE_MODELS,
+    NATIVE_VERSIONS,
+    VERSIONS,
+    Dialect,
+    Filter,
+    Order,
+    parse_filter,
+    parse_order_by,
+)
 from greenroom.services import commands as c
 from greenroom.services.ports import ReadTx
 from greenroom.services.views import model_view, version_view
@@ -38,7 +48,9 @@ def _parameter(dialect: str) -> str:
     return "max_results" if dialect == "mlflow" else "page_size"
 
 
-def _parse(ask: c.SearchModels | c.SearchVersions, dialect: Dialect, what: str, actor: Actor) -> tuple[Filter, tuple[Order, ...], str]:
+def _parse(
+    ask: c.SearchModels | c.SearchVersions, dialect: Dialect, what: str, actor: Actor
+) -> tuple[Filter, tuple[Order, ...], str]:
     """Return filter, order and the scope of a page token: it is good for the same search by the same actor only."""
     scope = page_scope(what, ask.dialect, ask.filter or "", "\n".join(ask.order_by), actor.name)
     return parse_filter(ask.filter, dialect), parse_order_by(ask.order_by, dialect), scope

@@ -29,7 +29,9 @@ class Origin:
 
 
 def resolve_origin(tx: ReadTx, ask: c.RegisterVersion) -> Origin:
-    """Return the origin of a version. Raises InvalidInput for a source that is not allowed, NotFound for one that is not there."""
+    """Return the origin of a version. Raises InvalidInput for a source that is not allowed, NotFound for one that
+    is not there.
+    """
     parent = _parent(tx, ask.parent)
     if ask.files is not None and not ask.source:
         return Origin(ask.files, f"mlflow-artifacts:/{SNAPSHOTS}", ask.run_id, ask.logged_model, parent)
@@ -78,7 +80,9 @@ def _from_version(tx: ReadTx, ref: ModelRef) -> Origin:
     model = get_model(tx, ref.model)
     row = get_version(tx, model, _number(tx, model, ref))
     files = tx.manifest_files(row.manifest) if row.manifest else None
-    return Origin(files, f"models:/{model.name}/{row.version}", row.run_id, row.logged_model, Parent(model.name, row.version))
+    return Origin(
+        files, f"models:/{model.name}/{row.version}", row.run_id, row.logged_model, Parent(model.name, row.version)
+    )
 
 
 def _number(tx: ReadTx, model: ModelRow, ref: ModelRef) -> int:
@@ -94,7 +98,9 @@ def _number(tx: ReadTx, model: ModelRow, ref: ModelRef) -> int:
         found = tx.newest_in_slot(model.id, SlotKind.STAGE, stage.name)
     if found is None:
         wanted = f"alias {ref.alias!r}" if ref.alias is not None else f"version in {ref.stage}"
-        raise NotFound(f"model {model.name!r} has no {wanted}.", hint="Name a version.", kind="version", model=model.name)
+        raise NotFound(
+            f"model {model.name!r} has no {wanted}.", hint="Name a version.", kind="version", model=model.name
+        )
     return found
 
 
@@ -105,7 +111,9 @@ def _uploaded(tx: ReadTx, path: str) -> tuple[File, ...] | None:
         return pinned
     below = tx.uploads_below(path)
     if below:
-        return tuple(File(each.path[len(path) + 1 :] if path else each.path, each.digest, each.size_bytes) for each in below)
+        return tuple(
+            File(each.path[len(path) + 1 :] if path else each.path, each.digest, each.size_bytes) for each in below
+        )
     single = tx.find_upload(path)
     return (File(path.rpartition("/")[2], single.digest, single.size_bytes),) if single else None
 
@@ -113,5 +121,3 @@ def _uploaded(tx: ReadTx, path: str) -> tuple[File, ...] | None:
 def _snapshot(tx: ReadTx, text: str) -> tuple[File, ...] | None:
     match = _SNAPSHOT.search(text)
     return (tx.manifest_files(f"sha256:{match[1]}") or None) if match else None
-
-

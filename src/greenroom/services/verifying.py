@@ -53,7 +53,7 @@ def audit_verify(desk: Desk, ask: c.AuditVerify, actor: Actor) -> a.VerifyReport
         raise
     except GreenroomError as exc:
         report.add("unreadable", "database", str(exc))
-    except Exception as exc:  # a damaged file may make the driver say anything: that it cannot be read is the finding
+    except Exception as exc:  # noqa: BLE001 - a damaged file may make the driver say anything: that it cannot be read is the finding
         report.add("unreadable", "database", f"{type(exc).__name__}: {exc}")
     return a.VerifyReport(_status(report), entries, tuple(report.findings), report.checked)
 
@@ -98,7 +98,9 @@ _ENTRY = ("seq", "at", "type", "actor", "request", "model", "version", "body", "
 def _head(rows: Rows, report: _Report) -> tuple[Head, str]:
     for row in rows("audit_head"):
         try:
-            return Head(int(row["size"]), str(row["last"]), Frontier.from_bytes(bytes(row["frontier"]))), str(row["note"])
+            return Head(int(row["size"]), str(row["last"]), Frontier.from_bytes(bytes(row["frontier"]))), str(
+                row["note"]
+            )
         except (GreenroomError, TypeError, ValueError) as exc:
             report.add("head", "head of the log", f"it is damaged: {exc}")
             return Head(), ""
@@ -113,7 +115,11 @@ def _verify_signature(desk: Desk, head: Head, note: str, report: _Report) -> Non
         report.add("signature", "head of the log", str(exc))
         return
     if (checkpoint.size, checkpoint.root) != (head.size, head.root):
-        report.add("signature", "head of the log", f"the signed checkpoint is of {checkpoint.size} entries and another root than the head's {head.size}")
+        report.add(
+            "signature",
+            "head of the log",
+            f"the signed checkpoint is of {checkpoint.size} entries and another root than the head's {head.size}",
+        )
 
 
 def _older(desk: Desk, text: str) -> Checkpoint:
@@ -122,7 +128,9 @@ def _older(desk: Desk, text: str) -> Checkpoint:
     try:
         return parse_checkpoint(open_note(text, [key], desk.signer.verify).body)
     except IntegrityFailure as exc:
-        raise InvalidInput(f"a checkpoint given is not genuine: {exc}", hint="Give the file as `greenroom audit checkpoint` wrote it.") from exc
+        raise InvalidInput(
+            f"a checkpoint given is not genuine: {exc}", hint="Give the file as `greenroom audit checkpoint` wrote it."
+        ) from exc
 
 
 def _verify_tables(replay: Replay, rows: Rows, report: _Report) -> None:
@@ -137,7 +145,11 @@ def _verify_tiles(rows: Rows, head: Head, report: _Report) -> None:
     tiles = {(row["level"], row["position"]): bytes(row["hashes"]) for row in rows("audit_tile")}
     wanted = {(level, at) for level in range(8) for at in range((head.size >> 8 * level) // TILE_WIDTH)}
     for level, at in sorted(wanted ^ set(tiles)):
-        report.add("tile", f"tile {at} of level {level}", "it is missing" if (level, at) in wanted else "the log does not have it")
+        report.add(
+            "tile",
+            f"tile {at} of level {level}",
+            "it is missing" if (level, at) in wanted else "the log does not have it",
+        )
     leaves = [row["leaf"] for row in rows("audit_entry")]
     for (level, at), hashes in tiles.items():
         first = at * TILE_WIDTH
@@ -158,7 +170,11 @@ def _bytes(leaf: Any) -> bytes:
 
 
 def _root(hashes: bytes) -> bytes:
-    return Frontier().extend(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes) - HASH_BYTES + 1, HASH_BYTES)).root
+    return (
+        Frontier()
+        .extend(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes) - HASH_BYTES + 1, HASH_BYTES))
+        .root
+    )
 
 
 def _verify_manifests(rows: Rows, report: _Report) -> None:
@@ -170,7 +186,11 @@ def _verify_manifests(rows: Rows, report: _Report) -> None:
         found = files.pop(row["digest"], [])
         try:
             manifest = manifest_of(found)
-            good = (manifest.digest, manifest.size_bytes, len(found)) == (row["digest"], row["size_bytes"], row["file_count"])
+            good = (manifest.digest, manifest.size_bytes, len(found)) == (
+                row["digest"],
+                row["size_bytes"],
+                row["file_count"],
+            )
         except (GreenroomError, TypeError, ValueError):
             good = False
         if not good:

@@ -46,7 +46,13 @@ def register_version(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> Versi
     _insert_parts(tx, ask, model.id, number)
     open_stage(tx, model, number, policy.initial, actor, reason=ask.reason)
     tx.update("model", {"id": model.id}, {"next_version": number + 1, "updated_at": tx.now})
-    tx.record("version_registered", actor, model=model.name, version=number, body={"digest": manifest.digest if manifest else None, "reason": ask.reason})
+    tx.record(
+        "version_registered",
+        actor,
+        model=model.name,
+        version=number,
+        body={"digest": manifest.digest if manifest else None, "reason": ask.reason},
+    )
     return version_view(tx, model, get_version(tx, model, number))
 
 
@@ -58,11 +64,18 @@ def _check(ask: c.RegisterVersion) -> None:
     if ask.files is not None:
         check_count("files", ask.files)
     check_count("packages", ask.context.packages)
-    for text, name in ((ask.run_link, "run_link"), (ask.run_id, "run_id"), (ask.logged_model, "logged_model"), (ask.reason, "reason")):
+    for text, name in (
+        (ask.run_link, "run_link"),
+        (ask.run_id, "run_id"),
+        (ask.logged_model, "logged_model"),
+        (ask.reason, "reason"),
+    ):
         if text is not None:
             check_description(text)
-            if len(text) > 2_000:  # noqa: PLR2004
-                raise InvalidInput(f"`{name}` has {len(text)} characters.", hint="At most 2000 are allowed.", field=name)
+            if len(text) > 2_000:
+                raise InvalidInput(
+                    f"`{name}` has {len(text)} characters.", hint="At most 2000 are allowed.", field=name
+                )
 
 
 def _model(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> ModelRow:
@@ -85,7 +98,9 @@ def _pin(tx: WriteTx, files: tuple[File, ...]) -> Manifest:
         elif blob[1] != "present":
             raise Conflict(f"the blob {each.digest} is being deleted.", hint="Push it again in a moment.")
         elif blob[0] != each.size_bytes:
-            raise InvalidInput(f"{each.path} is said to have {each.size_bytes} bytes, its blob has {blob[0]}.", path=each.path)
+            raise InvalidInput(
+                f"{each.path} is said to have {each.size_bytes} bytes, its blob has {blob[0]}.", path=each.path
+            )
     if missing:
         raise InvalidInput(
             f"{len(missing)} file{'s are' if len(missing) > 1 else ' is'} not stored here: {', '.join(missing[:3])}.",
@@ -96,7 +111,9 @@ def _pin(tx: WriteTx, files: tuple[File, ...]) -> Manifest:
     return manifest
 
 
-def _row(tx: WriteTx, ask: c.RegisterVersion, model: ModelRow, origin: Origin, manifest: Manifest | None, actor: Actor) -> dict[str, Any]:
+def _row(
+    tx: WriteTx, ask: c.RegisterVersion, model: ModelRow, origin: Origin, manifest: Manifest | None, actor: Actor
+) -> dict[str, Any]:
     return {
         "model_id": model.id,
         "version": model.next_version,
@@ -121,7 +138,7 @@ def _row(tx: WriteTx, ask: c.RegisterVersion, model: ModelRow, origin: Origin, m
 
 def _context(context: Context) -> str:
     known = {name: value for name, value in context.__dict__.items() if value}
-    for name, value in known.items():
+    for value in known.values():
         if isinstance(value, str):
             check_param_value(value)
         else:
@@ -139,10 +156,15 @@ def _insert_parts(tx: WriteTx, ask: c.RegisterVersion, model_id: int, number: in
     for key, text in ask.params.items():
         tx.insert("version_param", {**of, "key": check_param_key(key), "value": check_param_value(text)})
     for position, each in enumerate(ask.datasets):
-        for text in (each.digest, each.source, each.context):
-            if text is not None:
-                check_param_value(text)
-        row = {"name": check_dataset_name(each.name), "digest": each.digest, "source": each.source, "context": each.context}
+        for fact in (each.digest, each.source, each.context):
+            if fact is not None:
+                check_param_value(fact)
+        row = {
+            "name": check_dataset_name(each.name),
+            "digest": each.digest,
+            "source": each.source,
+            "context": each.context,
+        }
         tx.insert("version_dataset", {**of, "position": position, **row})
 
 
@@ -158,7 +180,11 @@ def update_version(tx: WriteTx, ask: c.UpdateVersion, actor: Actor) -> Version:
     row = get_version(tx, model, ask.version)
     if ask.description is not None:
         check_description(ask.description)
-    tx.update("version", {"model_id": model.id, "version": row.version}, {"description": ask.description, "updated_at": tx.now})
+    tx.update(
+        "version",
+        {"model_id": model.id, "version": row.version},
+        {"description": ask.description, "updated_at": tx.now},
+    )
     tx.record("version_updated", actor, model=model.name, version=row.version)
     return version_view(tx, model, get_version(tx, model, row.version))
 
@@ -174,11 +200,19 @@ def delete_version(tx: WriteTx, ask: c.DeleteVersion, actor: Actor) -> Version |
     held = tx.open_tenures(model, row.version)
     refusal = delete_refusal(policy, model.name, held)
     if refusal is not None:
-        tx.record("deletion_rejected", actor, model=model.name, version=row.version, body={"reason": ask.reason, "refusal": refusal.message})
+        tx.record(
+            "deletion_rejected",
+            actor,
+            model=model.name,
+            version=row.version,
+            body={"reason": ask.reason, "refusal": refusal.message},
+        )
         return refusal
     for tenure in held:
         close_tenure(tx, model, tenure, actor, PromotionKind.DELETE)
-    tx.update("version", {"model_id": model.id, "version": row.version}, {"deleted_event": tx.seq, "updated_at": tx.now})
+    tx.update(
+        "version", {"model_id": model.id, "version": row.version}, {"deleted_event": tx.seq, "updated_at": tx.now}
+    )
     tx.update("model", {"id": model.id}, {"updated_at": tx.now})
     tx.record("version_deleted", actor, model=model.name, version=row.version, body={"reason": ask.reason})
     return version_view(tx, model, get_version(tx, model, row.version, deleted=True))
@@ -192,7 +226,9 @@ def restore_version(tx: WriteTx, ask: c.RestoreVersion, actor: Actor) -> Version
     model = get_model(tx, ask.model)
     row = get_version(tx, model, ask.version, deleted=True)
     if row.deleted_event is None:
-        raise InvalidInput(f"version {row.version} of {model.name!r} is not deleted.", model=model.name, version=row.version)
+        raise InvalidInput(
+            f"version {row.version} of {model.name!r} is not deleted.", model=model.name, version=row.version
+        )
     policy, _ = policy_for(tx, model)
     tx.update("version", {"model_id": model.id, "version": row.version}, {"deleted_event": None, "updated_at": tx.now})
     open_stage(tx, model, row.version, policy.initial, actor, reason=ask.reason)
@@ -241,11 +277,19 @@ def record_metrics(tx: WriteTx, ask: c.RecordMetrics, actor: Actor) -> Version:
     _put_metrics(tx, of, ask.metrics)
     for key, value in ask.params.items():
         if known.get(check_param_key(key), value) != value:
-            raise InvalidInput(f"the parameter {key!r} is {known[key]!r} already.", hint="Parameters do not change; register a new version.", param=key)
+            raise InvalidInput(
+                f"the parameter {key!r} is {known[key]!r} already.",
+                hint="Parameters do not change; register a new version.",
+                param=key,
+            )
         if key not in known:
             tx.insert("version_param", {**of, "key": key, "value": check_param_value(value)})
     tx.update("version", of, {"updated_at": tx.now})
-    tx.record("version_metrics_recorded", actor, model=model.name, version=row.version, body={"metrics": dict(ask.metrics), "params": dict(ask.params)})
+    tx.record(
+        "version_metrics_recorded",
+        actor,
+        model=model.name,
+        version=row.version,
+        body={"metrics": dict(ask.metrics), "params": dict(ask.params)},
+    )
     return version_view(tx, model, get_version(tx, model, row.version))
-
-

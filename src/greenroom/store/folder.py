@@ -41,7 +41,9 @@ class FolderStore:
     """The store of one data folder. `serve=True` owns the folder until `close`."""
 
     def __init__(self, folder: Path, *, create: bool, serve: bool, clock: Clock = wall_clock) -> None:
-        """Open or make. Raises NotFound (no registry there), Conflict (a server owns it), Unavailable, IntegrityFailure."""
+        """Open or make. Raises NotFound (no registry there), Conflict (a server owns it), Unavailable,
+        IntegrityFailure.
+        """
         self.folder = folder
         self._lock = ServerLock(folder) if serve else None
         _prepare(folder, create=create)
@@ -81,13 +83,19 @@ class FolderStore:
         if self._lock is not None:
             self._lock.announce(url)
 
-    async def write(self, use_case: UseCase, command: Any, actor: Actor, *, request: Request, route: str, result: Any) -> Any:
+    async def write(
+        self, use_case: UseCase, command: Any, actor: Actor, *, request: Request, route: str, result: Any
+    ) -> Any:
         """Run a use case in the writer's next batch; returns when it is durable."""
         job = Job(use_case, command, actor, request, route, result)
         return await asyncio.wrap_future(self._submit(job))
 
-    def write_now(self, use_case: UseCase, command: Any, actor: Actor, *, request: Request, route: str, result: Any) -> Any:
-        """The same, waiting for it here. Embedded: takes its turn. Raises Conflict when a server owns the folder by now."""
+    def write_now(
+        self, use_case: UseCase, command: Any, actor: Actor, *, request: Request, route: str, result: Any
+    ) -> Any:
+        """The same, waiting for it here. Embedded: takes its turn. Raises Conflict when a server owns the folder by
+        now.
+        """
         job = Job(use_case, command, actor, request, route, result)
         if self._writer is not None:
             return self._submit(job).result()
@@ -108,7 +116,9 @@ class FolderStore:
 
     async def search(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
         """Run a read that may take longer on a reader thread, so that it holds up no look-up."""
-        return await asyncio.get_running_loop().run_in_executor(self._searchers, self.search_now, use_case, command, actor)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._searchers, self.search_now, use_case, command, actor
+        )
 
     def search_now(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
         """The same in this thread, on this thread's own connection, with a limit on its time."""
@@ -163,14 +173,26 @@ def _prepare(folder: Path, *, create: bool) -> None:
     if (folder / DATABASE).is_file():
         return
     if not create:
-        raise NotFound(f"there is no registry in the folder {folder}.", hint=f"Make one with: greenroom init {folder}", folder=str(folder))
+        raise NotFound(
+            f"there is no registry in the folder {folder}.",
+            hint=f"Make one with: greenroom init {folder}",
+            folder=str(folder),
+        )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = [each.name for each in folder.iterdir() if each.name not in ("server.lock", "turn.lock", "audit.key", "blobs")]
+        strangers = [
+            each.name
+            for each in folder.iterdir()
+            if each.name not in ("server.lock", "turn.lock", "audit.key", "blobs")
+        ]
     except OSError as exc:
-        raise Unavailable(f"the folder {folder} cannot be made: {exc.strerror}.", hint="Check its place and your rights.") from exc
+        raise Unavailable(
+            f"the folder {folder} cannot be made: {exc.strerror}.", hint="Check its place and your rights."
+        ) from exc
     if strangers:
-        raise InvalidInput(f"the folder {folder} is not empty and holds no registry.", hint="Choose an empty or a new folder.")
+        raise InvalidInput(
+            f"the folder {folder} is not empty and holds no registry.", hint="Choose an empty or a new folder."
+        )
 
 
 def _make_schema(db: SQLite) -> None:
@@ -180,6 +202,10 @@ def _make_schema(db: SQLite) -> None:
     db.begin()
     for statement in DDL:
         db.run(statement)
-    for key, value in {"schema": SCHEMA, "page_secret": secrets.token_hex(32), "registry": secrets.token_hex(8)}.items():
+    for key, value in {
+        "schema": SCHEMA,
+        "page_secret": secrets.token_hex(32),
+        "registry": secrets.token_hex(8),
+    }.items():
         db.run(texts.insert("meta"), {"key": key, "value": json.dumps(value)})
     db.commit()

@@ -66,7 +66,9 @@ def load_signer(folder: Path, *, create: bool) -> FileSigner:
         found = json.loads(text)
         return FileSigner(found["name"], bytes.fromhex(found["ed25519"]))
     except OSError as exc:
-        raise IntegrityFailure(f"the signing key {path} cannot be read: {exc.strerror}.", hint="Restore it from your backup.") from exc
+        raise IntegrityFailure(
+            f"the signing key {path} cannot be read: {exc.strerror}.", hint="Restore it from your backup."
+        ) from exc
     except (ValueError, KeyError, TypeError) as exc:
         raise IntegrityFailure(f"the signing key {path} is damaged.", hint="Restore it from your backup.") from exc
 

@@ -49,7 +49,9 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as exc:
-        raise Unavailable(f"the lock file {path} cannot be opened: {exc.strerror}.", hint="Check the folder and its rights.") from exc
+        raise Unavailable(
+            f"the lock file {path} cannot be opened: {exc.strerror}.", hint="Check the folder and its rights."
+        ) from exc
 
 
 class ServerLock:

@@ -16,7 +16,9 @@ SCHEMA = "0001"
 
 
 def stored_schema(db: Connection) -> str | None:
-    """Return the schema revision of a database, None for an empty one. Raises IntegrityFailure if it is none of ours."""
+    """Return the schema revision of a database, None for an empty one. Raises IntegrityFailure if it is none of
+    ours.
+    """
     tables = {row[0] for row in db.all("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if not tables:
         return None

@@ -27,7 +27,9 @@ def stored_tile(db: Connection, tile: Tile) -> bytes:
         hashes = b"".join(bytes.fromhex(row[0]) for row in rows)
     else:
         below = (stored_tile(db, Tile(tile.level - 1, first + offset)) for offset in range(tile.width))
-        hashes = b"".join(root_of(each[at : at + HASH_BYTES] for at in range(0, len(each), HASH_BYTES)) for each in below)
+        hashes = b"".join(
+            root_of(each[at : at + HASH_BYTES] for at in range(0, len(each), HASH_BYTES)) for each in below
+        )
     if len(hashes) != tile.width * HASH_BYTES:
         raise IntegrityFailure(f"the log's tile {tile.path} cannot be made: entries are missing.")
     return hashes

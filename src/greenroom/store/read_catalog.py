@@ -51,15 +51,15 @@ class CatalogReads:
 
     def version_tags(self, model_id: int, version: int) -> dict[str, str]:
         """Return a version's tags, by key."""
-        return dict(self.db.all(self.db.sql["version_tags"], {"model_id": model_id, "version": version}))  # type: ignore[arg-type]
+        return dict(self.db.all(self.db.sql["version_tags"], {"model_id": model_id, "version": version}))
 
     def version_metrics(self, model_id: int, version: int) -> dict[str, float]:
         """Return a version's newest value of every metric."""
-        return dict(self.db.all(self.db.sql["version_metrics"], {"model_id": model_id, "version": version}))  # type: ignore[arg-type]
+        return dict(self.db.all(self.db.sql["version_metrics"], {"model_id": model_id, "version": version}))
 
     def version_params(self, model_id: int, version: int) -> dict[str, str]:
         """Return a version's parameters."""
-        return dict(self.db.all(self.db.sql["version_params"], {"model_id": model_id, "version": version}))  # type: ignore[arg-type]
+        return dict(self.db.all(self.db.sql["version_params"], {"model_id": model_id, "version": version}))
 
     def version_datasets(self, model_id: int, version: int) -> tuple[Dataset, ...]:
         """Return the data sets of a version, in the order in which they were given."""
@@ -75,10 +75,6 @@ class CatalogReads:
         """Return the numbers of the versions that are not deleted, ascending."""
         return [int(row[0]) for row in self.db.all(self.db.sql["living_versions"], {"model_id": model_id})]
 
-    def deleted_versions(self, model_id: int) -> frozenset[int]:
-        """Return the numbers of the deleted versions."""
-        return frozenset(int(row[0]) for row in self.db.all(self.db.sql["deleted_versions"], {"model_id": model_id}))
-
     def versions_deleted_by(self, model_id: int, event: int) -> list[int]:
         """Return the versions that one event deleted, ascending."""
         rows = self.db.all(self.db.sql["versions_deleted_by"], {"model_id": model_id, "event": event})
@@ -86,4 +82,6 @@ class CatalogReads:
 
     def metric_of_versions(self, model_id: int, key: str) -> dict[int, float | None]:
         """Return one metric of every living version; None where it is not recorded."""
-        return {int(v): x for v, x in self.db.all(self.db.sql["metric_of_versions"], {"model_id": model_id, "key": key})}
+        return {
+            int(v): x for v, x in self.db.all(self.db.sql["metric_of_versions"], {"model_id": model_id, "key": key})
+        }

@@ -22,6 +22,7 @@ from greenroom.services.ports import BindingRow, ModelRow
 from greenroom.store.driver import Connection, Row
 
 _MOST_HOLDERS = 10_000
+_MOST_TENURES = 1_000
 
 
 def _tenure(row: Row, model: str) -> Tenure:
@@ -54,7 +55,27 @@ def _promotion(row: Row, model: str) -> Promotion:
     return Promotion(model=model, event=values["id"], **values)
 
 
-_PROMOTION = ("id", "model_id", "version", "slot", "slot_kind", "kind", "status", "lifecycle", "lifecycle_revision", "at", "requested_by", "from_stage", "digest", "reason", "displaced", "refusals", "gates", "warnings", "chosen_because")
+_PROMOTION = (
+    "id",
+    "model_id",
+    "version",
+    "slot",
+    "slot_kind",
+    "kind",
+    "status",
+    "lifecycle",
+    "lifecycle_revision",
+    "at",
+    "requested_by",
+    "from_stage",
+    "digest",
+    "reason",
+    "displaced",
+    "refusals",
+    "gates",
+    "warnings",
+    "chosen_because",
+)
 _PROMOTION_LISTS: dict[str, Any] = {"displaced": Displaced, "refusals": Refusal, "gates": GateResult, "warnings": str}
 
 
@@ -92,16 +113,29 @@ class SlotReads:
         return self._tenures("open_tenures", model, version=version)
 
     def tenures_of_version(self, model: ModelRow, version: int) -> tuple[Tenure, ...]:
-        """Return every tenure of a version, newest first."""
-        return self._tenures("tenures_of_version", model, version=version)
+        """Return the newest tenures of a version, newest first."""
+        return self._tenures("tenures_of_version", model, version=version, limit=_MOST_TENURES)
+
+    def has_held(self, model_id: int, version: int, kind: SlotKind, slot: str) -> bool:
+        """Say whether a version holds or ever held a slot."""
+        params = {"model_id": model_id, "version": version, "kind": kind.value, "slot": slot}
+        return self.db.one(self.db.sql["has_held"], params) is not None
 
     def history(
-        self, model: ModelRow, *, kind: SlotKind | None, slot: str | None, version: int | None, before: tuple[int, int], limit: int
+        self,
+        model: ModelRow,
+        *,
+        kind: SlotKind | None,
+        slot: str | None,
+        version: int | None,
+        before: tuple[int, int],
+        limit: int,
     ) -> tuple[Tenure, ...]:
         """Return tenures older than `before` (event, version), newest first; of one slot and one version if given."""
-        name, params = "history", {"event": before[0], "before": before[1], "limit": limit}
+        name = "history"
+        params: dict[str, Any] = {"event": before[0], "before": before[1], "limit": limit}
         if slot is not None and kind is not None:
-            name, params = name + "_of_slot", params | {"kind": kind.value, "slot": slot}  # type: ignore[dict-item]
+            name, params = name + "_of_slot", params | {"kind": kind.value, "slot": slot}
         if version is not None:
             name, params = name + ("_and_version" if slot is not None else "_of_version"), params | {"version": version}
         return self._tenures(name, model, **params)

@@ -25,7 +25,13 @@ from sqlalchemy import (
     text,
 )
 
-NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s", "ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
 metadata = MetaData(naming_convention=NAMING)
 
 
@@ -70,12 +76,30 @@ model = _table(
     CheckConstraint("next_version >= 1", name="next_version"),
 )
 # Two living models never share a name, nor two names that only look different.
-Index("uq_model_living_name", model.c.name, unique=True, sqlite_where=text("deleted_event IS NULL"), postgresql_where=text("deleted_event IS NULL"))
-Index("uq_model_living_key", model.c.name_key, unique=True, sqlite_where=text("deleted_event IS NULL"), postgresql_where=text("deleted_event IS NULL"))
+Index(
+    "uq_model_living_name",
+    model.c.name,
+    unique=True,
+    sqlite_where=text("deleted_event IS NULL"),
+    postgresql_where=text("deleted_event IS NULL"),
+)
+Index(
+    "uq_model_living_key",
+    model.c.name_key,
+    unique=True,
+    sqlite_where=text("deleted_event IS NULL"),
+    postgresql_where=text("deleted_event IS NULL"),
+)
 Index("ix_model_updated", model.c.updated_at, model.c.name)
 Index("ix_model_name", model.c.name, model.c.id)
 
-model_tag = _table("model_tag", _key("model_id", BigInteger), _key("key"), _text("value"), ForeignKeyConstraint(["model_id"], ["model.id"]))
+model_tag = _table(
+    "model_tag",
+    _key("model_id", BigInteger),
+    _key("key"),
+    _text("value"),
+    ForeignKeyConstraint(["model_id"], ["model.id"]),
+)
 Index("ix_model_tag_key", model_tag.c.key, model_tag.c.value)
 
 version = _table(
@@ -108,11 +132,27 @@ Index("ix_version_created", version.c.created_at, version.c.model_id, version.c.
 Index("ix_version_run", version.c.run_id)
 Index("ix_version_manifest", version.c.manifest)
 
-version_tag = _table("version_tag", _key("model_id", BigInteger), _key("version", BigInteger), _key("key"), _text("value"), _of_version())
+version_tag = _table(
+    "version_tag", _key("model_id", BigInteger), _key("version", BigInteger), _key("key"), _text("value"), _of_version()
+)
 Index("ix_version_tag_key", version_tag.c.key, version_tag.c.value)
-version_metric = _table("version_metric", _key("model_id", BigInteger), _key("version", BigInteger), _key("key"), Column("value", Double, nullable=False), _of_version())
+version_metric = _table(
+    "version_metric",
+    _key("model_id", BigInteger),
+    _key("version", BigInteger),
+    _key("key"),
+    Column("value", Double, nullable=False),
+    _of_version(),
+)
 Index("ix_version_metric_key", version_metric.c.key, version_metric.c.value)
-version_param = _table("version_param", _key("model_id", BigInteger), _key("version", BigInteger), _key("key"), _text("value"), _of_version())
+version_param = _table(
+    "version_param",
+    _key("model_id", BigInteger),
+    _key("version", BigInteger),
+    _key("key"),
+    _text("value"),
+    _of_version(),
+)
 Index("ix_version_param_key", version_param.c.key, version_param.c.value)
 version_dataset = _table(
     "version_dataset",
@@ -149,12 +189,35 @@ tenure = _table(
 )
 _OPEN = "until_event IS NULL"
 # The promise itself: an exclusive slot has one holder, whatever any code believes.
-Index("uq_tenure_exclusive_holder", tenure.c.model_id, tenure.c.kind, tenure.c.slot, unique=True, sqlite_where=text(f"{_OPEN} AND exclusive = 1"), postgresql_where=text(f"{_OPEN} AND exclusive = 1"))
+Index(
+    "uq_tenure_exclusive_holder",
+    tenure.c.model_id,
+    tenure.c.kind,
+    tenure.c.slot,
+    unique=True,
+    sqlite_where=text(f"{_OPEN} AND exclusive = 1"),
+    postgresql_where=text(f"{_OPEN} AND exclusive = 1"),
+)
 # A version is in one stage at a time.
-Index("uq_tenure_one_stage", tenure.c.model_id, tenure.c.version, unique=True, sqlite_where=text(f"{_OPEN} AND kind = 'stage'"), postgresql_where=text(f"{_OPEN} AND kind = 'stage'"))
-Index("ix_tenure_open", tenure.c.model_id, tenure.c.kind, tenure.c.slot, tenure.c.version, sqlite_where=text(_OPEN), postgresql_where=text(_OPEN))
+Index(
+    "uq_tenure_one_stage",
+    tenure.c.model_id,
+    tenure.c.version,
+    unique=True,
+    sqlite_where=text(f"{_OPEN} AND kind = 'stage'"),
+    postgresql_where=text(f"{_OPEN} AND kind = 'stage'"),
+)
+Index(
+    "ix_tenure_open",
+    tenure.c.model_id,
+    tenure.c.kind,
+    tenure.c.slot,
+    tenure.c.version,
+    sqlite_where=text(_OPEN),
+    postgresql_where=text(_OPEN),
+)
 Index("ix_tenure_slot", tenure.c.model_id, tenure.c.kind, tenure.c.slot, tenure.c.since_event)
-Index("ix_tenure_version", tenure.c.model_id, tenure.c.version, tenure.c.since_event)
+Index("ix_tenure_version", tenure.c.model_id, tenure.c.version, tenure.c.kind, tenure.c.slot, tenure.c.since_event)
 Index("ix_tenure_history", tenure.c.model_id, tenure.c.since_event)
 Index("ix_tenure_stage", tenure.c.kind, tenure.c.slot, sqlite_where=text(_OPEN), postgresql_where=text(_OPEN))
 
@@ -194,7 +257,14 @@ lifecycle = _table(
     _int("event"),
     _text("reason", null=True),
 )
-binding = _table("binding", _key("position", BigInteger), _text("lifecycle"), _text("pattern", null=True), _text("tag", null=True), CheckConstraint("(pattern IS NULL) <> (tag IS NULL)", name="one_rule"))
+binding = _table(
+    "binding",
+    _key("position", BigInteger),
+    _text("lifecycle"),
+    _text("pattern", null=True),
+    _text("tag", null=True),
+    CheckConstraint("(pattern IS NULL) <> (tag IS NULL)", name="one_rule"),
+)
 
 manifest = _table("manifest", _key("digest"), _int("size_bytes"), _int("file_count"))
 manifest_entry = _table(
@@ -207,10 +277,27 @@ manifest_entry = _table(
     ForeignKeyConstraint(["digest"], ["blob.digest"]),
 )
 Index("ix_manifest_entry_digest", manifest_entry.c.digest)
-blob = _table("blob", _key("digest"), _int("size_bytes"), _text("state"), _int("at"), CheckConstraint("state IN ('present', 'deleting')", name="state"), CheckConstraint("size_bytes >= 0", name="size"))
-upload = _table("upload", _key("path"), _text("digest"), _int("size_bytes"), _int("at"), ForeignKeyConstraint(["digest"], ["blob.digest"]))
+blob = _table(
+    "blob",
+    _key("digest"),
+    _int("size_bytes"),
+    _text("state"),
+    _int("at"),
+    CheckConstraint("state IN ('present', 'deleting')", name="state"),
+    CheckConstraint("size_bytes >= 0", name="size"),
+)
+upload = _table(
+    "upload",
+    _key("path"),
+    _text("digest"),
+    _int("size_bytes"),
+    _int("at"),
+    ForeignKeyConstraint(["digest"], ["blob.digest"]),
+)
 
-request_key = _table("request_key", _key("principal"), _key("route"), _key("key"), _text("fingerprint"), _text("outcome"), _int("at"))
+request_key = _table(
+    "request_key", _key("principal"), _key("route"), _key("key"), _text("fingerprint"), _text("outcome"), _int("at")
+)
 Index("ix_request_key_at", request_key.c.at)
 
 audit_entry = _table(
@@ -229,15 +316,40 @@ audit_entry = _table(
     CheckConstraint("seq >= 1", name="seq"),
 )
 Index("ix_audit_entry_model", audit_entry.c.model, audit_entry.c.seq)
-audit_head = _table("audit_head", _key("id", SmallInteger), _int("size"), _text("last"), Column("frontier", LargeBinary, nullable=False), _text("note"), CheckConstraint("id = 1", name="one"))
-audit_tile = _table("audit_tile", _key("level", BigInteger), _key("position", BigInteger), Column("hashes", LargeBinary, nullable=False))
+audit_head = _table(
+    "audit_head",
+    _key("id", SmallInteger),
+    _int("size"),
+    _text("last"),
+    Column("frontier", LargeBinary, nullable=False),
+    _text("note"),
+    CheckConstraint("id = 1", name="one"),
+)
+audit_tile = _table(
+    "audit_tile", _key("level", BigInteger), _key("position", BigInteger), Column("hashes", LargeBinary, nullable=False)
+)
 
-AUDITED = (model, model_tag, version, version_tag, version_metric, version_param, version_dataset, tenure, promotion, lifecycle, binding)
+AUDITED = (
+    model,
+    model_tag,
+    version,
+    version_tag,
+    version_metric,
+    version_param,
+    version_dataset,
+    tenure,
+    promotion,
+    lifecycle,
+    binding,
+)
 
 # What no metadata can say. An entry of the log is never changed or removed, not even by our own mistake.
-SQLITE_EXTRAS = (
-    "CREATE TRIGGER audit_entry_no_update BEFORE UPDATE ON audit_entry BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
-    "CREATE TRIGGER audit_entry_no_delete BEFORE DELETE ON audit_entry BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
-    "CREATE TRIGGER tenure_no_delete BEFORE DELETE ON tenure BEGIN SELECT RAISE(ABORT, 'history is never deleted'); END",
-    "CREATE TRIGGER tenure_closed BEFORE UPDATE ON tenure WHEN OLD.until_event IS NOT NULL BEGIN SELECT RAISE(ABORT, 'a closed tenure never changes'); END",
+_RULES = (
+    ("audit_entry_no_update", "UPDATE ON audit_entry", "the audit log is append-only"),
+    ("audit_entry_no_delete", "DELETE ON audit_entry", "the audit log is append-only"),
+    ("tenure_no_delete", "DELETE ON tenure", "history is never deleted"),
+    ("tenure_closed", "UPDATE ON tenure WHEN OLD.until_event IS NOT NULL", "a closed tenure never changes"),
+)
+SQLITE_EXTRAS = tuple(
+    f"CREATE TRIGGER {name} BEFORE {when} BEGIN SELECT RAISE(ABORT, '{why}'); END" for name, when, why in _RULES
 )

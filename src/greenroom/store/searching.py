@@ -12,8 +12,20 @@ from greenroom.core.search import PROMPT_TAG, Comparison, Entity, Filter, Op, Or
 from greenroom.services.ports import ModelRow, VersionRow
 from greenroom.store.driver import Connection
 
-_MODEL = ("id", "name", "description", "created_at", "updated_at", "author", "next_version", "lifecycle", "deleted_event")
-_MODEL_FIELDS = {name: f"m.{name}" for name in ("name", "description", "author", "created_at", "updated_at", "lifecycle")}
+_MODEL = (
+    "id",
+    "name",
+    "description",
+    "created_at",
+    "updated_at",
+    "author",
+    "next_version",
+    "lifecycle",
+    "deleted_event",
+)
+_MODEL_FIELDS = {
+    name: f"m.{name}" for name in ("name", "description", "author", "created_at", "updated_at", "lifecycle")
+}
 _VERSION_FIELDS = {
     "name": "m.name",
     "run_id": "v.run_id",
@@ -62,20 +74,28 @@ class _Builder:
             return
         table = "model_tag" if tags.startswith("p.model_id = m.id") else _PARTS[field.entity]
         key = self.bind(field.key)
-        self.conditions.append(f"EXISTS (SELECT 1 FROM {table} p WHERE {tags} AND p.key = {key} AND {self.compare('p.value', op, comparison.value)})")
+        self.conditions.append(
+            f"EXISTS (SELECT 1 FROM {table} p WHERE {tags} AND p.key = {key} "
+            f"AND {self.compare('p.value', op, comparison.value)})"
+        )
 
     def _holds(self, kind: str, op: Op, value: Any) -> str:
         """A version holds one stage and many aliases, so "is not" means: holds none of these."""
         names = value if isinstance(value, tuple) else (value,)
         listed = ", ".join(f"LOWER({self.bind(name)})" for name in names)
         negated = "NOT " if op in (Op.NE, Op.NOT_IN) else ""
-        return f"{negated}EXISTS (SELECT 1 FROM tenure t WHERE t.model_id = v.model_id AND t.version = v.version AND t.kind = '{_SLOT_FIELDS[kind]}' AND t.until_event IS NULL AND LOWER(t.slot) IN ({listed}))"
+        return (
+            f"{negated}EXISTS (SELECT 1 FROM tenure t WHERE t.model_id = v.model_id AND t.version = v.version "
+            f"AND t.kind = '{_SLOT_FIELDS[kind]}' AND t.until_event IS NULL AND LOWER(t.slot) IN ({listed}))"
+        )
 
     def prompts(self, prompts: Prompts, tests: Sequence[str]) -> None:
         if prompts is Prompts.ANY:
             return
         key, yes = self.bind(PROMPT_TAG), self.bind("true")
-        is_prompt = " OR ".join(f"EXISTS (SELECT 1 FROM {test} AND p.key = {key} AND p.value = {yes})" for test in tests)
+        is_prompt = " OR ".join(
+            f"EXISTS (SELECT 1 FROM {test} AND p.key = {key} AND p.value = {yes})" for test in tests
+        )
         self.conditions.append(f"{'NOT ' if prompts is Prompts.HIDDEN else ''}({is_prompt})")
 
     def after(self, order: Sequence[Order], cursor: Sequence[Any]) -> None:
@@ -90,8 +110,10 @@ class _Builder:
             steps.append("(" + " AND ".join([*equal, f"{columns[at]} {signs[at]} {marks[at]}"]) + ")")
         self.conditions.append("(" + " OR ".join(steps) + ")")
 
-    def order_by(self, order: Sequence[Order]) -> str:
-        return ", ".join(self._fields[each.key] + (" DESC" if each.descending else "") for each in order)
+    def tail(self, order: Sequence[Order], limit: int) -> str:
+        """The statement's end: conditions, order and bound."""
+        keys = ", ".join(self._fields[each.key] + (" DESC" if each.descending else "") for each in order)
+        return f"WHERE {' AND '.join(self.conditions)} ORDER BY {keys} LIMIT {self.bind(limit)}"
 
     def keys(self, order: Sequence[Order]) -> str:
         return ", ".join(self._fields[each.key] for each in order)
@@ -115,7 +137,7 @@ class SearchReads:
         if after is not None:
             build.after(order, after)
         columns = ", ".join(f"m.{column}" for column in _MODEL)
-        text = f"SELECT {columns}, {build.keys(order)} FROM model m WHERE {' AND '.join(build.conditions)} ORDER BY {build.order_by(order)} LIMIT {build.bind(limit)}"
+        text = f"SELECT {columns}, {build.keys(order)} FROM model m {build.tail(order, limit)}"
         split = len(_MODEL)
         return [(ModelRow(*row[:split]), list(row[split:])) for row in self.db.all(text, build.params)]
 
@@ -132,7 +154,8 @@ class SearchReads:
             build.after(order, after)
         version = self.db.columns["version"]
         columns = ", ".join([*(f"m.{column}" for column in _MODEL), *(f"v.{column}" for column in version)])
-        text = f"SELECT {columns}, {build.keys(order)} FROM version v JOIN model m ON m.id = v.model_id WHERE {' AND '.join(build.conditions)} ORDER BY {build.order_by(order)} LIMIT {build.bind(limit)}"
+        source = "version v JOIN model m ON m.id = v.model_id"
+        text = f"SELECT {columns}, {build.keys(order)} FROM {source} {build.tail(order, limit)}"
         one, two = len(_MODEL), len(_MODEL) + len(version)
         rows = self.db.all(text, build.params)
         return [(ModelRow(*row[:one]), VersionRow(*row[one:two]), list(row[two:])) for row in rows]

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apsw
@@ -33,9 +33,14 @@ _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 def _load_checksum_vfs() -> None:
     """Register the page checksum VFS for this process; it ships inside the apsw wheel."""
     if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
-        raise Unavailable(f"the SQLite library {apsw.sqlite_lib_version()} can corrupt a database.", hint="Upgrade apsw to 3.53 or newer.")
+        raise Unavailable(
+            f"the SQLite library {apsw.sqlite_lib_version()} can corrupt a database.",
+            hint="Upgrade apsw to 3.53 or newer.",
+        )
     if not apsw.sqlite_extra.has("cksumvfs"):
-        raise Unavailable("this build of apsw has no page checksums (cksumvfs).", hint="Install the apsw wheel from PyPI.")
+        raise Unavailable(
+            "this build of apsw has no page checksums (cksumvfs).", hint="Install the apsw wheel from PyPI."
+        )
     keeper = apsw.Connection(":memory:")
     apsw.sqlite_extra.load(keeper, "cksumvfs")
     keeper.close()
@@ -44,9 +49,9 @@ def _load_checksum_vfs() -> None:
 class SQLite:
     """One apsw connection as a `store.driver.Connection`."""
 
-    sql = compiled.SQL
-    columns = compiled.COLUMNS
-    keys = compiled.KEYS
+    sql: Mapping[str, str] = compiled.SQL
+    columns: Mapping[str, tuple[str, ...]] = compiled.COLUMNS
+    keys: Mapping[str, tuple[str, ...]] = compiled.KEYS
 
     def __init__(self, path: Path, *, create: bool = False, read_only: bool = False, checksums: bool = True) -> None:
         """Open `path`. Raises Unavailable, IntegrityFailure or StorageFull when it cannot be used."""
@@ -56,7 +61,9 @@ class SQLite:
             flags |= apsw.SQLITE_OPEN_CREATE
         self.path = path
         try:
-            self._db = apsw.Connection(str(path), flags=flags, vfs=CHECKSUM_VFS if checksums else None, statementcachesize=256)
+            self._db = apsw.Connection(
+                str(path), flags=flags, vfs=CHECKSUM_VFS if checksums else None, statementcachesize=256
+            )
             self._set(create=create, read_only=read_only)
         except apsw.Error as exc:
             raise self.translate(exc) from exc
@@ -70,24 +77,35 @@ class SQLite:
         if not read_only:
             mode = db.execute("PRAGMA journal_mode = WAL").get
             if mode != "wal":
-                raise Unavailable(f"the database {self.path} cannot use write-ahead logging (it answers {mode}).", hint="Put it on a local disk.")
+                raise Unavailable(
+                    f"the database {self.path} cannot use write-ahead logging (it answers {mode}).",
+                    hint="Put it on a local disk.",
+                )
         # foreign_keys and the rest are per connection, and not kept in the file
-        for setting in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "case_sensitive_like = ON", "trusted_schema = OFF", "cache_size = -8192", "temp_store = MEMORY"):
+        for setting in (
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "secure_delete = ON",
+            "case_sensitive_like = ON",
+            "trusted_schema = OFF",
+            "cache_size = -8192",
+            "temp_store = MEMORY",
+        ):
             db.execute(f"PRAGMA {setting}")
-        if db.execute("PRAGMA synchronous").get != 2:  # noqa: PLR2004 - FULL, see the module's text
+        if db.execute("PRAGMA synchronous").get != 2:
             raise Unavailable("SQLite refuses synchronous=FULL; acknowledged changes could be lost.")
 
     def all(self, sql: str, params: Params | Sequence[object] = ()) -> list[Row]:
         """See `Connection.all`."""
-        return self._db.execute(sql, params).fetchall()  # type: ignore[arg-type]
+        return self._db.execute(sql, params).fetchall()
 
     def one(self, sql: str, params: Params | Sequence[object] = ()) -> Row | None:
         """See `Connection.one`."""
-        return self._db.execute(sql, params).fetchone()  # type: ignore[arg-type]
+        return self._db.execute(sql, params).fetchone()
 
     def run(self, sql: str, params: Params | Sequence[object] = ()) -> int:
         """See `Connection.run`."""
-        self._db.execute(sql, params)  # type: ignore[arg-type]
+        self._db.execute(sql, params)
         return self._db.changes()
 
     def mark(self, name: str) -> str:
@@ -167,15 +185,21 @@ def translate(error: Exception, path: Path) -> Exception:
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return IntegrityFailure(f"the database {path.name} is damaged: {error}.", hint="Run: greenroom audit verify")
     if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
-        return Unavailable(f"the database {path} cannot be opened for writing: {error}.", hint="Check the folder and its rights.")
+        return Unavailable(
+            f"the database {path} cannot be opened for writing: {error}.", hint="Check the folder and its rights."
+        )
     if isinstance(error, apsw.IOError):
         return _translate_io(error, path)
     return error
 
 
 def _translate_io(error: apsw.IOError, path: Path) -> Exception:
-    if error.extendedresult == apsw.SQLITE_IOERR_DATA:
-        return IntegrityFailure(f"a page of the database {path.name} is not what was written.", hint="Run: greenroom audit verify")
+    if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+        return IntegrityFailure(
+            f"a page of the database {path.name} is not what was written.", hint="Run: greenroom audit verify"
+        )
     if getattr(error, "errno", None) in _NO_SPACE:
         return StorageFull("the disk is full; nothing was changed.", hint="Free some space; reading goes on meanwhile.")
-    return Unavailable(f"the database {path.name} cannot be read or written: {error}.", hint="Check the disk, then start again.")
+    return Unavailable(
+        f"the database {path.name} cannot be read or written: {error}.", hint="Check the disk, then start again."
+    )

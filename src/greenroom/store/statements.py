@@ -1,4 +1,5 @@
-"""The fixed queries, by subject. `tools/compile_sql.py` turns them into text once per dialect; nothing imports this at run time.
+"""The fixed queries, by subject. `tools/compile_sql.py` turns them into text once per dialect; nothing imports this
+at run time.
 
 Every query that serving uses is one indexed look-up whose cost does not grow with the registry (design, section 6).
 """
@@ -19,7 +20,17 @@ def _b(name: str) -> Any:
     return bindparam(name)
 
 
-MODEL_COLUMNS = (_m.id, _m.name, _m.description, _m.created_at, _m.updated_at, _m.author, _m.next_version, _m.lifecycle, _m.deleted_event)
+MODEL_COLUMNS = (
+    _m.id,
+    _m.name,
+    _m.description,
+    _m.created_at,
+    _m.updated_at,
+    _m.author,
+    _m.next_version,
+    _m.lifecycle,
+    _m.deleted_event,
+)
 VERSION_COLUMNS = tuple(c for c in s.version.c)
 TENURE_COLUMNS = tuple(c for c in s.tenure.c)
 PROMOTION_COLUMNS = tuple(c for c in s.promotion.c)
@@ -42,36 +53,64 @@ def _history(*conditions: Any) -> Select[Any]:
 MODELS: dict[str, Select[Any]] = {
     "model_by_name": _model.where(_m.name == _b("name"), _m.deleted_event.is_(None)),
     "model_by_key": _model.where(_m.name_key == _b("name_key"), _m.deleted_event.is_(None)),
-    "model_tombstone": _model.where(_m.name == _b("name"), _m.deleted_event.is_not(None)).order_by(_m.id.desc()).limit(1),
+    "model_tombstone": _model.where(_m.name == _b("name"), _m.deleted_event.is_not(None))
+    .order_by(_m.id.desc())
+    .limit(1),
     "model_next_number": select(func.max(_m.next_version)).where(_m.name == _b("name")),
     "living_models": select(_m.id, _m.name, _m.lifecycle).where(_m.deleted_event.is_(None)).order_by(_m.id),
-    "model_tags": select(s.model_tag.c.key, s.model_tag.c.value).where(s.model_tag.c.model_id == _b("model_id")).order_by(s.model_tag.c.key),
+    "model_tags": select(s.model_tag.c.key, s.model_tag.c.value)
+    .where(s.model_tag.c.model_id == _b("model_id"))
+    .order_by(s.model_tag.c.key),
     "model_aliases": select(_t.slot, _t.version).where(_of_model, _t.kind == "alias", _open).order_by(_t.slot),
 }
 
 VERSIONS: dict[str, Select[Any]] = {
     "version_row": select(*VERSION_COLUMNS).where(_v.model_id == _b("model_id"), _v.version == _b("version")),
     "version_tags": _part(s.version_tag, s.version_tag.c.key, s.version_tag.c.value).order_by(s.version_tag.c.key),
-    "version_metrics": _part(s.version_metric, s.version_metric.c.key, s.version_metric.c.value).order_by(s.version_metric.c.key),
-    "version_params": _part(s.version_param, s.version_param.c.key, s.version_param.c.value).order_by(s.version_param.c.key),
-    "version_datasets": _part(s.version_dataset, *(s.version_dataset.c[n] for n in ("name", "digest", "source", "context"))).order_by(s.version_dataset.c.position),
+    "version_metrics": _part(s.version_metric, s.version_metric.c.key, s.version_metric.c.value).order_by(
+        s.version_metric.c.key
+    ),
+    "version_params": _part(s.version_param, s.version_param.c.key, s.version_param.c.value).order_by(
+        s.version_param.c.key
+    ),
+    "version_datasets": _part(
+        s.version_dataset, *(s.version_dataset.c[n] for n in ("name", "digest", "source", "context"))
+    ).order_by(s.version_dataset.c.position),
     "version_slots": select(_t.kind, _t.slot).where(_of_model, _t.version == _b("version"), _open).order_by(_t.slot),
-    "living_versions": select(_v.version).where(_v.model_id == _b("model_id"), _v.deleted_event.is_(None)).order_by(_v.version),
-    "deleted_versions": select(_v.version).where(_v.model_id == _b("model_id"), _v.deleted_event.is_not(None)),
-    "versions_deleted_by": select(_v.version).where(_v.model_id == _b("model_id"), _v.deleted_event == _b("event")).order_by(_v.version),
+    "living_versions": select(_v.version)
+    .where(_v.model_id == _b("model_id"), _v.deleted_event.is_(None))
+    .order_by(_v.version),
+    "versions_deleted_by": select(_v.version)
+    .where(_v.model_id == _b("model_id"), _v.deleted_event == _b("event"))
+    .order_by(_v.version),
     "metric_of_versions": select(_v.version, s.version_metric.c.value)
-    .select_from(s.version.outerjoin(s.version_metric, and_(s.version_metric.c.model_id == _v.model_id, s.version_metric.c.version == _v.version, s.version_metric.c.key == _b("key"))))
+    .select_from(
+        s.version.outerjoin(
+            s.version_metric,
+            and_(
+                s.version_metric.c.model_id == _v.model_id,
+                s.version_metric.c.version == _v.version,
+                s.version_metric.c.key == _b("key"),
+            ),
+        )
+    )
     .where(_v.model_id == _b("model_id"), _v.deleted_event.is_(None)),
-    "pinned_versions": select(_m.id, _m.name, _v.version, _v.manifest).join_from(s.model, s.version, _m.id == _v.model_id).where(_v.manifest.is_not(None)).order_by(_m.id, _v.version),
+    "pinned_versions": select(_m.id, _m.name, _v.version, _v.manifest)
+    .join_from(s.model, s.version, _m.id == _v.model_id)
+    .where(_v.manifest.is_not(None))
+    .order_by(_m.id, _v.version),
 }
 
 SLOTS: dict[str, Select[Any]] = {
     "holders": _tenures.where(_of_slot, _open).order_by(_t.since_event, _t.version).limit(_b("limit")),
     "newest_in_slot": select(_t.version).where(_of_slot, _open).order_by(_t.version.desc()).limit(1),
     "versions_in_slot": select(_t.version).where(_of_slot, _open).order_by(_t.version.desc()).limit(_b("limit")),
-    "holders_at": _tenures.where(_of_slot, _t.since_at <= _b("at"), or_(_open, _t.until_at > _b("at"))).order_by(_t.since_event.desc()).limit(_b("limit")),
+    "holders_at": _tenures.where(_of_slot, _t.since_at <= _b("at"), or_(_open, _t.until_at > _b("at")))
+    .order_by(_t.since_event.desc())
+    .limit(_b("limit")),
     "open_tenures": _tenures.where(_of_model, _t.version == _b("version"), _open).order_by(_t.since_event),
-    "tenures_of_version": _tenures.where(_of_model, _t.version == _b("version")).order_by(*_newest),
+    "tenures_of_version": _tenures.where(_of_model, _t.version == _b("version")).order_by(*_newest).limit(_b("limit")),
+    "has_held": select(_t.since_event).where(_of_slot, _t.version == _b("version")).limit(1),
     "history": _history(_of_model),
     "history_of_slot": _history(_of_slot),
     "history_of_version": _history(_of_model, _t.version == _b("version")),
@@ -86,8 +125,14 @@ SLOTS: dict[str, Select[Any]] = {
 }
 
 PROMOTIONS: dict[str, Select[Any]] = {
-    "promotions": _promotions.where(_p.model_id == _b("model_id"), _p.id < _b("before")).order_by(_p.id.desc()).limit(_b("limit")),
-    "promotions_of_version": _promotions.where(_p.model_id == _b("model_id"), _p.version == _b("version"), _p.id < _b("before")).order_by(_p.id.desc()).limit(_b("limit")),
+    "promotions": _promotions.where(_p.model_id == _b("model_id"), _p.id < _b("before"))
+    .order_by(_p.id.desc())
+    .limit(_b("limit")),
+    "promotions_of_version": _promotions.where(
+        _p.model_id == _b("model_id"), _p.version == _b("version"), _p.id < _b("before")
+    )
+    .order_by(_p.id.desc())
+    .limit(_b("limit")),
 }
 
 _l = s.lifecycle.c
@@ -97,33 +142,55 @@ LIFECYCLES: dict[str, Select[Any]] = {
     "lifecycle_revision": _revision.where(_l.name == _b("name"), _l.revision == _b("revision")),
     "lifecycle_history": _revision.where(_l.name == _b("name")).order_by(_l.revision.desc()),
     "lifecycle_names": select(_l.name).distinct().order_by(_l.name),
-    "bindings": select(s.binding.c.position, s.binding.c.lifecycle, s.binding.c.pattern, s.binding.c.tag).order_by(s.binding.c.position),
+    "bindings": select(s.binding.c.position, s.binding.c.lifecycle, s.binding.c.pattern, s.binding.c.tag).order_by(
+        s.binding.c.position
+    ),
 }
 
 _f = s.manifest_entry.c
 ARTIFACTS: dict[str, Select[Any]] = {
     "blob": select(s.blob.c.size_bytes, s.blob.c.state).where(s.blob.c.digest == _b("digest")),
     "blobs": select(s.blob.c.digest, s.blob.c.size_bytes, s.blob.c.state).order_by(s.blob.c.digest),
-    "manifest": select(s.manifest.c.digest, s.manifest.c.size_bytes, s.manifest.c.file_count).where(s.manifest.c.digest == _b("digest")),
+    "manifest": select(s.manifest.c.digest, s.manifest.c.size_bytes, s.manifest.c.file_count).where(
+        s.manifest.c.digest == _b("digest")
+    ),
     "manifests": select(s.manifest.c.digest).order_by(s.manifest.c.digest),
     "manifest_files": select(_f.path, _f.digest, _f.size_bytes).where(_f.manifest == _b("manifest")).order_by(_f.path),
-    "manifest_file": select(_f.path, _f.digest, _f.size_bytes).where(_f.manifest == _b("manifest"), _f.path == _b("path")),
-    "manifest_below": select(_f.path, _f.digest, _f.size_bytes).where(_f.manifest == _b("manifest"), _f.path >= _b("low"), _f.path < _b("high")).order_by(_f.path),
+    "manifest_file": select(_f.path, _f.digest, _f.size_bytes).where(
+        _f.manifest == _b("manifest"), _f.path == _b("path")
+    ),
+    "manifest_below": select(_f.path, _f.digest, _f.size_bytes)
+    .where(_f.manifest == _b("manifest"), _f.path >= _b("low"), _f.path < _b("high"))
+    .order_by(_f.path),
     "upload": select(s.upload.c.path, s.upload.c.digest, s.upload.c.size_bytes).where(s.upload.c.path == _b("path")),
-    "uploads_below": select(s.upload.c.path, s.upload.c.digest, s.upload.c.size_bytes).where(s.upload.c.path >= _b("low"), s.upload.c.path < _b("high")).order_by(s.upload.c.path),
+    "uploads_below": select(s.upload.c.path, s.upload.c.digest, s.upload.c.size_bytes)
+    .where(s.upload.c.path >= _b("low"), s.upload.c.path < _b("high"))
+    .order_by(s.upload.c.path),
 }
 
 _a = s.audit_entry.c
-_entry = select(_a.seq, _a.at, _a.type, _a.actor, _a.request, _a.model, _a.version, _a.body, _a.body_digest, _a.prev, _a.leaf)
+_entry = select(
+    _a.seq, _a.at, _a.type, _a.actor, _a.request, _a.model, _a.version, _a.body, _a.body_digest, _a.prev, _a.leaf
+)
 _k = s.request_key.c
 AUDIT: dict[str, Select[Any]] = {
-    "audit_head": select(s.audit_head.c.size, s.audit_head.c.last, s.audit_head.c.frontier, s.audit_head.c.note).where(s.audit_head.c.id == 1),
+    "audit_head": select(s.audit_head.c.size, s.audit_head.c.last, s.audit_head.c.frontier, s.audit_head.c.note).where(
+        s.audit_head.c.id == 1
+    ),
     "audit_entries": _entry.where(_a.seq > _b("after")).order_by(_a.seq).limit(_b("limit")),
-    "audit_entries_of_model": _entry.where(_a.model == _b("model"), _a.seq > _b("after")).order_by(_a.seq).limit(_b("limit")),
+    "audit_entries_of_model": _entry.where(_a.model == _b("model"), _a.seq > _b("after"))
+    .order_by(_a.seq)
+    .limit(_b("limit")),
     "audit_leaves": select(_a.leaf).where(_a.seq > _b("after"), _a.seq <= _b("until")).order_by(_a.seq),
-    "audit_tile": select(s.audit_tile.c.hashes).where(s.audit_tile.c.level == _b("level"), s.audit_tile.c.position == _b("position")),
-    "audit_tiles": select(s.audit_tile.c.level, s.audit_tile.c.position, s.audit_tile.c.hashes).order_by(s.audit_tile.c.level, s.audit_tile.c.position),
-    "request_key": select(_k.fingerprint, _k.outcome).where(_k.principal == _b("principal"), _k.route == _b("route"), _k.key == _b("key")),
+    "audit_tile": select(s.audit_tile.c.hashes).where(
+        s.audit_tile.c.level == _b("level"), s.audit_tile.c.position == _b("position")
+    ),
+    "audit_tiles": select(s.audit_tile.c.level, s.audit_tile.c.position, s.audit_tile.c.hashes).order_by(
+        s.audit_tile.c.level, s.audit_tile.c.position
+    ),
+    "request_key": select(_k.fingerprint, _k.outcome).where(
+        _k.principal == _b("principal"), _k.route == _b("route"), _k.key == _b("key")
+    ),
     "meta": select(s.meta.c.value).where(s.meta.c.key == _b("key")),
 }
 

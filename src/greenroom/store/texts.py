@@ -22,9 +22,8 @@ class Texts:
         self.update = functools.cache(self._update)
         self.delete = functools.cache(self._delete)
         mark = db.mark
-        self.delete_uploads = (
-            f'DELETE FROM "upload" WHERE "path" = {mark("path")} OR ("path" >= {mark("low")} AND "path" < {mark("high")})'
-        )
+        below = f'"path" >= {mark("low")} AND "path" < {mark("high")}'
+        self.delete_uploads = f'DELETE FROM "upload" WHERE "path" = {mark("path")} OR ({below})'
 
     def row(self, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the row with every column of the table, None where it says nothing. ValueError for an unknown one."""

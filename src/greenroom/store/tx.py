@@ -60,7 +60,9 @@ class WriteTx(ReadTx):
     def update(self, table: str, key: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
         """See the port."""
         self._open()
-        touched = self.db.run(self._texts.update(table, tuple(key), tuple(changes)), {**{f"k_{k}": v for k, v in key.items()}, **changes})
+        touched = self.db.run(
+            self._texts.update(table, tuple(key), tuple(changes)), {**{f"k_{k}": v for k, v in key.items()}, **changes}
+        )
         if touched != 1:
             raise RuntimeError(f"update of {table} {dict(key)} touched {touched} rows")
         self._changes.append(["set", table, dict(key), dict(changes)])
@@ -85,12 +87,17 @@ class WriteTx(ReadTx):
             return
         entry = self._texts.insert("manifest_entry")
         for each in manifest.entries:
-            self.db.run(entry, {"manifest": manifest.digest, "path": each.path, "digest": each.digest, "size_bytes": each.size_bytes})
+            self.db.run(
+                entry,
+                {"manifest": manifest.digest, "path": each.path, "digest": each.digest, "size_bytes": each.size_bytes},
+            )
 
     def put_upload(self, path: str, digest: str, size_bytes: int) -> None:
         """See the port."""
         self.db.run(self._texts.delete("upload", ("path",)), {"k_path": path})
-        self.db.run(self._texts.insert("upload"), {"path": path, "digest": digest, "size_bytes": size_bytes, "at": self._now})
+        self.db.run(
+            self._texts.insert("upload"), {"path": path, "digest": digest, "size_bytes": size_bytes, "at": self._now}
+        )
 
     def remove_uploads(self, prefix: str) -> int:
         """See the port."""
@@ -99,10 +106,25 @@ class WriteTx(ReadTx):
 
     def keep_outcome(self, principal: str, route: str, key: str, fingerprint: str, outcome: str) -> None:
         """Keep the first outcome of a request that has a key; the writer calls this, in the request's own savepoint."""
-        row = {"principal": principal, "route": route, "key": key, "fingerprint": fingerprint, "outcome": outcome, "at": self._now}
+        row = {
+            "principal": principal,
+            "route": route,
+            "key": key,
+            "fingerprint": fingerprint,
+            "outcome": outcome,
+            "at": self._now,
+        }
         self.db.run(self._texts.insert("request_key"), row)
 
-    def record(self, type: str, actor: Actor, *, model: str | None = None, version: int | None = None, body: Mapping[str, Any] | None = None) -> None:
+    def record(
+        self,
+        type: str,
+        actor: Actor,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
         """See the port."""
         self._open()
         self.event = Event(

@@ -6,6 +6,7 @@ commit, never before. A request never sees another one's half: they run one afte
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenroom.core.audit import Event
 from greenroom.core.canonical import canonical_text
 from greenroom.core.codec import from_plain, loads_strict, to_plain
 from greenroom.core.errors import Refused, RequestReused, Unavailable
@@ -24,6 +26,7 @@ from greenroom.store.texts import Texts
 from greenroom.store.tx import ReadTx, UseCase, WriteTx
 
 MAX_BATCH = 64
+_LOG = logging.getLogger("greenroom.store")
 Clock = Callable[[], int]
 
 
@@ -62,7 +65,7 @@ class BatchRunner:
         """Run the jobs in one transaction and answer each of them, whatever happens. Never raises."""
         try:
             outcomes = self._transaction(jobs)
-        except Exception as exc:  # the batch is lost: every caller must hear it, and nothing was half done
+        except Exception as exc:  # noqa: BLE001 - the batch is lost: every caller must hear it, whatever it was
             self._abandon()
             outcomes = [_Outcome(job, error=self._db.translate(exc)) for job in jobs]
         for outcome in outcomes:
@@ -72,7 +75,8 @@ class BatchRunner:
         self._db.begin()
         head, _ = ReadTx(self._db).audit_head()
         now = self._clock()
-        outcomes, events = [], []
+        outcomes: list[_Outcome] = []
+        events: list[Event] = []
         for job in jobs:
             tx = WriteTx(self._db, self._texts, head=head, before=len(events), now=now, request=job.request.id)
             outcome = self._request(tx, job)
@@ -89,7 +93,7 @@ class BatchRunner:
         try:
             value = self._once(tx, job)
             tx.finish()
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - one request fails, the others go on
             self._db.rollback_to_savepoint()  # raises when the transaction itself is gone: then the batch is
             return _Outcome(job, error=self._db.translate(exc))
         self._db.release()
@@ -104,7 +108,10 @@ class BatchRunner:
         row = self._db.one(self._db.sql["request_key"], {"principal": job.actor.name, "route": job.route, "key": key})
         if row is not None:
             if row[0] != fingerprint:
-                raise RequestReused(f"the Idempotency-Key {key!r} was used for another request.", hint="Use a new key for a new request.")
+                raise RequestReused(
+                    f"the Idempotency-Key {key!r} was used for another request.",
+                    hint="Use a new key for a new request.",
+                )
             return _from_text(job.result, row[1])
         value = job.use_case(tx, job.command, job.actor)
         tx.keep_outcome(job.actor.name, job.route, key, fingerprint, _to_text(value))
@@ -113,8 +120,8 @@ class BatchRunner:
     def _abandon(self) -> None:
         try:
             self._db.rollback()
-        except Exception:  # noqa: S110 - the connection is broken; the error that broke it is the one that counts
-            return
+        except Exception as exc:  # noqa: BLE001 - the connection is broken; the first error is the one that is answered
+            _LOG.warning("a lost batch could not be rolled back: %s", exc)
 
 
 def _to_text(value: Any) -> str:
@@ -190,4 +197,3 @@ class Writer:
                 return batch, True
             batch.append(job)
         return batch, False
-

@@ -19,7 +19,9 @@ def statements_between(old: str | None, new: str, dialect: str) -> list[str]:
     """Return the SQL statements that lead from revision `old` (None: an empty database) to `new`."""
     revisions = list(script().iterate_revisions(new, old or "base"))
     buffer = io.StringIO()
-    context = MigrationContext.configure(dialect_name=dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True})
+    context = MigrationContext.configure(
+        dialect_name=dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True}
+    )
     for revision in reversed(revisions):
         with Operations.context(context):
             revision.module.upgrade()
