@@ -97,7 +97,7 @@ def test_lists(churn):
     assert [each["name"] for each in churn("list").data] == ["churn"]
     ran = churn("versions", "churn", *T)
     assert ran.out.startswith("Version  Stage ")
-    assert [line for line in ran.out.splitlines() if "Production" in line][0].startswith("2 ")
+    assert next(line for line in ran.out.splitlines() if "Production" in line).startswith("2 ")
     ran = churn("versions", "churn", "--limit", 2)
     assert ([each["version"] for each in ran.data], ran.err) == (
         [3, 2],
@@ -223,6 +223,7 @@ def test_lifecycles(churn, lonely):
     (lonely / "latin.toml").write_bytes(b"\xff")
     assert churn("lifecycle", "check", "latin.toml").err == "Error: latin.toml is not a text in UTF-8 (byte 0).\n"
     assert churn("lifecycle", "use", "mlflow", "--models", "legacy-*").code == 0
+    churn("create", "legacy-1")
     assert churn("lifecycle", "show", "--model", "legacy-1").data["name"] == "mlflow"
     assert churn("stages", "add", "Validation", "--after", "Staging", "--exclusive").code == 0
     names = [each["name"] for each in churn("stages", "list").data]

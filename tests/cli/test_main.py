@@ -130,7 +130,8 @@ def test_passwords_are_not_printed(run):
         (
             KeyError("x"),
             70,
-            "Error: KeyError: 'x'\nHint: this is a bug in Greenroom; run again with GREENROOM_DEBUG=1 and report what it shows.\n",
+            "Error: KeyError: 'x'\nHint: this is a bug in Greenroom; run again with GREENROOM_DEBUG=1"
+            " and report what it shows.\n",
         ),
     ],
 )
@@ -159,7 +160,7 @@ def test_ctrl_c(run, monkeypatch):
 
     monkeypatch.setattr("greenroom.client.connect", interrupt)
     ran = run("list")
-    assert (ran.code, ran.err) == (130, "")
+    assert (ran.code, ran.out, ran.err.strip()) == (130, "", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a pipe as POSIX breaks it")

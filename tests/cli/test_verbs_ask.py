@@ -353,6 +353,24 @@ def test_a_hint_means_the_same_and_earns_none(line):
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "transition-stage m 3 Production",
+        "transition-stage model-name=m version=3 stage=Production",
+        "transition-stage --name m --version 3 --stage Production",
+        "transition-stage -m m --version 3 --stage Production",
+        "promote --model-name m --version 3 --stage Production",
+        "alias-set --model-name m --alias prod --version 3",
+        "list-versions --model-name m --max_results 3 -f x",
+    ],
+)
+def test_another_spelling_earns_a_hint(line):
+    asked = interpret(shlex.split(line))
+    assert isinstance(asked, Ask)
+    assert asked.hint == asked.canonical
+
+
 def test_a_hint_is_quoted_for_the_shell():
     asked = interpret(["promote", "my model", "3", "$(rm -rf /)"])
     assert isinstance(asked, Ask)

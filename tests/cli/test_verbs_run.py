@@ -152,7 +152,10 @@ def test_list_versions_can_be_grepped(models, name):
     models(f"transition-stage --model-name {name} --version 3 --stage Production")
     for output in ("", " --output table", " --output json"):
         ran = models(f"list-versions --model-name {name}{output}")
-        assert len([line for line in ran.out.splitlines() if "Production" in line]) == 1
+        found = [line for line in ran.out.splitlines() if "Production" in line]
+        assert len(found) == 1
+        assert name + "/3" in found[0] or found[0].split()[:2] == ["3", "Production"]
+        assert name + "/4" not in found[0]
     assert [each["version"] for each in models(f"list-versions --model-name {name}").data] == ["5", "4", "3", "2", "1"]
 
 
@@ -190,6 +193,11 @@ def test_describe_tells_where_a_version_comes_from(models, name):
     assert found["promoted_by"] == "ana"
     assert isinstance(found["promoted_at"], int)
     assert found["parent"] is None
+
+
+def test_who_only_registered_a_version_promoted_nobody(models, name):
+    assert models(f"get-version {name} 2").data["promoted_by"] is None
+    assert "Promoted by:    missing" in models(f"describe -n {name} -v 2 --output table").out
 
 
 def test_promote_takes_the_newest_of_the_stage_before(models, name, place):
@@ -250,8 +258,10 @@ def test_a_rollback_goes_by_history_not_by_number(models, name, place):
 def test_a_dry_run_changes_nothing(models, name, place):
     ran = models(f"transition-stage --model-name {name} --version 2 --stage Production --dry-run")
     assert ran.code == 0
-    assert "would be moved; nothing was changed" in ran.out
+    assert ran.out == f"Version '2' of model '{name}' would be moved to 'Production'; nothing was changed.\n"
     models(f"transition-stage --model-name {name} --version 1 --stage Production")
+    swap = models(f"transition-stage -n {name} -v 2 -s Production --dry-run --swap")
+    assert (swap.code, "Note: version 1 moves to stage 'Archived'." in swap.err) == (0, True)
     refused = models(f"transition-stage --model-name {name} --version 2 --stage Production --dry-run")
     assert refused.code == 1
     assert "is held by version 1" in refused.err

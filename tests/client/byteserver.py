@@ -76,10 +76,18 @@ def serving(folder: Path) -> Iterator[Served]:
     """Serve an empty registry from a thread of this process."""
     registry = SmallRegistry(FilesystemBlobs(folder))
     app = create_app(registry, [*native.routes(registry), *byte_routes.routes(registry)])
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio switches off Nagle's algorithm only for sockets that say TCP; with it, each answer takes 40 ms longer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
     config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(server.serve([listener]))
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield Served(registry, listener.getsockname()[1])

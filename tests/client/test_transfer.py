@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -374,10 +374,10 @@ def test_a_flipped_bit_on_the_server_never_lands(
 
 
 class Lying:
-    """A carrier that hands out what it is told to."""
+    """A carrier that hands out what it is told to: for the digest of a text, the answer given with it."""
 
-    def __init__(self, answers: Sequence[bytes | Exception]) -> None:
-        self._answers = list(answers)
+    def __init__(self, answers: Mapping[bytes, bytes | BaseException]) -> None:
+        self._answers = {digest_of(text): answer for text, answer in answers.items()}
 
     def missing(self, digests: Sequence[str]) -> set[str]:
         return set(digests)
@@ -386,7 +386,7 @@ class Lying:
         raise AssertionError
 
     def get_blob(self, digest: str, size_bytes: int, write: carriers.Write) -> None:
-        answer = self._answers.pop(0)
+        answer = self._answers[digest]
         if isinstance(answer, BaseException):
             raise answer
         write(memoryview(answer))
@@ -398,7 +398,7 @@ class Lying:
 def test_what_arrives_is_verified(tmp_path: Path, answer: bytes) -> None:
     cache = BlobCache(tmp_path / "cache")
     with pytest.raises(IntegrityFailure, match="the bytes of 'x' are not those that the manifest names"):
-        pull_files([File("x", digest_of(b"abc"), 3)], tmp_path / "p", Lying([answer]), cache)
+        pull_files([File("x", digest_of(b"abc"), 3)], tmp_path / "p", Lying({b"abc": answer}), cache)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -407,7 +407,7 @@ def test_what_arrives_is_verified(tmp_path: Path, answer: bytes) -> None:
 )
 def test_a_path_from_the_server_is_not_believed(tmp_path: Path, path: str) -> None:
     with pytest.raises(InvalidInput, match="Invalid path"):
-        pull_files([File(path, digest_of(b""), 0)], tmp_path / "p", Lying([b""]))
+        pull_files([File(path, digest_of(b""), 0)], tmp_path / "p", Lying({}))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -421,7 +421,7 @@ def test_a_path_from_the_server_is_not_believed(tmp_path: Path, path: str) -> No
 )
 def test_a_manifest_that_cannot_be(tmp_path: Path, files: list[tuple[str, int]], text: str) -> None:
     with pytest.raises(InvalidInput, match=text):
-        pull_files([File(path, digest_of(b""), size) for path, size in files], tmp_path / "p", Lying([b"", b""]))
+        pull_files([File(path, digest_of(b""), size) for path, size in files], tmp_path / "p", Lying({}))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -431,7 +431,7 @@ def test_nothing_half_done_is_left(tmp_path: Path, error: BaseException) -> None
     files = [File("a", digest_of(b"abc"), 3), File("b", digest_of(b"abd"), 3)]
     write(tmp_path / "p", {"mine": b"mine"})
     with pytest.raises(type(error)):
-        pull_files(files, tmp_path / "p", Lying([b"abc", error]), replace=True)  # type: ignore[list-item]
+        pull_files(files, tmp_path / "p", Lying({b"abc": b"abc", b"abd": error}), replace=True)
     assert tree(tmp_path) == {"p/mine": b"mine"}
     assert [each.name for each in tmp_path.iterdir()] == ["p"]
 
@@ -439,7 +439,7 @@ def test_nothing_half_done_is_left(tmp_path: Path, error: BaseException) -> None
 def test_a_disk_that_is_full_is_said(tmp_path: Path) -> None:
     error = OSError(28, "No space left on device")
     with pytest.raises(StorageFull, match="no space is left for"):
-        pull_files([File("a", digest_of(b"abc"), 3)], tmp_path / "p", Lying([error]))
+        pull_files([File("a", digest_of(b"abc"), 3)], tmp_path / "p", Lying({b"abc": error}))
 
 
 def _files(carrier: LocalBytes, tmp_path: Path, files: dict[str, bytes]) -> tuple[File, ...]:
@@ -474,7 +474,7 @@ def test_the_cache_saves_the_way(tmp_path: Path, local: LocalBytes) -> None:
     cache = BlobCache(tmp_path / "cache")
     steps = Steps()
     pull_files(files, tmp_path / "one", local, cache)
-    pull_files(files, tmp_path / "two", Lying([]), cache, steps)  # the carrier is not asked
+    pull_files(files, tmp_path / "two", Lying({}), cache, steps)  # the carrier is not asked
     assert tree(tmp_path / "two") == FILES
     assert sum(steps) == 600_011
     assert (tmp_path / "one" / "MLmodel").stat().st_ino == (tmp_path / "two" / "MLmodel").stat().st_ino
@@ -504,7 +504,7 @@ def test_the_work_place_is_private_and_the_result_is_as_usual(tmp_path: Path) ->
             super().get_blob(digest, size_bytes, write)
 
     (tmp_path / "usual").mkdir()
-    pull_files([File("a", digest_of(b"abc"), 3)], tmp_path / "p", Looking([b"abc"]))
+    pull_files([File("a", digest_of(b"abc"), 3)], tmp_path / "p", Looking({b"abc": b"abc"}))
     assert seen == [0o700]
     assert (tmp_path / "p").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
@@ -524,7 +524,7 @@ def test_a_failure_ends_transfers_that_still_run(tmp_path: Path) -> None:
 
     files = [File("a", digest_of(b"abc"), 3), File("b", digest_of(b"bad"), 3)]
     with pytest.raises(GreenroomError, match="gone"):
-        pull_files(files, tmp_path / "p", Endless([]))
+        pull_files(files, tmp_path / "p", Endless({}))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -86,9 +86,9 @@ def rollback(
     dry_run: bool,
     reason: str | None,
 ) -> None:
-    """Give a stage (Production unless named) back to its last healthy holder.
+    """Give a stage back to its last healthy holder.
 
-    The last holder by history, whatever stage it is in now; never "current minus one".
+    SLOT is Production unless named. The last holder by history, whatever stage it is in now; never "current minus one".
 
     \b
     Examples:

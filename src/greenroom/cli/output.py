@@ -23,6 +23,7 @@ MISSING = "-"  # how a fact that nobody recorded is shown
 _STYLES: Mapping[str, str] = {"production": "bold green", "staging": "yellow", "archived": "dim", "none": "dim"}
 _STYLED_COLUMNS = frozenset({"Stage", "Slot", "From", "To"})
 _ANSI = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_HARMLESS = "\n\t\u200d"  # the last joins emoji
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -175,10 +176,11 @@ def visible(text: str) -> str:
     """Return `text` with control characters written out, so that stored text cannot drive somebody's terminal."""
     if text.isprintable():
         return text
-    return "".join(
-        ch if ch in "\n\t" or ch.isprintable() or unicodedata.category(ch) in ("Cf", "Zs") else _escaped(ch)
-        for ch in text
-    )
+    return "".join(ch if _is_harmless(ch) else _escaped(ch) for ch in text)
+
+
+def _is_harmless(ch: str) -> bool:
+    return ch in _HARMLESS or ch.isprintable() or unicodedata.category(ch) == "Zs"
 
 
 def _escaped(ch: str) -> str:

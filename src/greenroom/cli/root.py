@@ -12,7 +12,7 @@ import click
 
 from greenroom._version import __version__
 from greenroom.cli.command import shared_options
-from greenroom.cli.session import EXIT_INTERRUPTED, Session, hush, report, say
+from greenroom.cli.session import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, Session, hush, report, say
 from greenroom.cli.table import ENTRIES, help_text
 
 
@@ -74,12 +74,17 @@ def run(args: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return hush()
+    except SystemExit:
+        # click leaves like this when the shell asked for completions, and when the reader of a help page went away.
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
+            return EXIT_BROKEN_PIPE
+        raise
     except Exception as exc:  # noqa: BLE001 - the last resort: people get a sentence, never a traceback
         return report(exc)
 
 
 def _usage(exc: click.ClickException) -> int:
-    if isinstance(exc, click.exceptions.NoArgsIsHelpError):
+    if type(exc).__name__ == "NoArgsIsHelpError":  # not there before click 8.2
         say(exc.format_message())
         return exc.exit_code
     say(f"Error: {' '.join(exc.format_message().split())}")

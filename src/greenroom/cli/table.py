@@ -106,8 +106,9 @@ Options of every command:
   --version             Show the version
   -h, --help            Show help; also after any command
 
-Exit codes: 0 done · 1 refused by the lifecycle · 2 wrong input · 3 not allowed ·
-4 not found · 5 exists already · 6 busy or not reachable · 7 bytes damaged
+Exit codes:
+  0 done, 1 refused by the lifecycle, 2 wrong input, 3 not allowed, 4 not found,
+  5 exists already, 6 busy or not reachable, 7 bytes damaged
 """
 
 

@@ -78,12 +78,13 @@ def _rollback(asked: Ask, registry: Registry, printer: Printer) -> int:
 
 def _tell(promotion: Promotion, printer: Printer) -> int:
     """Print what became of a move. Raises Refused for one that was not made."""
-    if promotion.status is PromotionStatus.PLANNED:
-        return _tell_plan(promotion, printer)
-    if promotion.status is not PromotionStatus.SUCCEEDED:
+    if promotion.status not in (PromotionStatus.PLANNED, PromotionStatus.SUCCEEDED):
         raise _refused(promotion)
     text = show.moved_text(promotion)
-    if promotion.slot_kind.value == "alias":
+    if promotion.status is PromotionStatus.PLANNED:
+        move = f"Version '{promotion.version}' of model '{promotion.model}'"
+        text = f"{move} would be moved to '{promotion.slot}'; nothing was changed."
+    elif promotion.slot_kind.value == "alias":
         text = show.alias_text(promotion.model, promotion.slot.removeprefix("@"), promotion.version)
     printer.sentence(text, promotion)
     _notes(promotion, printer)
@@ -95,19 +96,9 @@ def _notes(promotion: Promotion, printer: Printer) -> None:
         printer.note(f"Note: version {promotion.version} was chosen: {promotion.chosen_because}.")
     for displaced in promotion.displaced:
         if displaced.to is not None:
-            printer.note(f"Note: version {displaced.version} moved to stage '{displaced.to}'.")
+            printer.note(f"Note: version {displaced.version} moves to stage '{displaced.to}'.")
     for warning in promotion.warnings:
         printer.note(f"Note: {warning}.")
-
-
-def _tell_plan(promotion: Promotion, printer: Printer) -> int:
-    refused = bool(promotion.refusals)
-    move = f"Version {promotion.version} of model '{promotion.model}' to '{promotion.slot}'"
-    printer.sentence(f"{move}: would be {'refused' if refused else 'moved'}; nothing was changed.", promotion)
-    _notes(promotion, printer)
-    if refused:
-        raise _refused(promotion)
-    return 0
 
 
 def _refused(promotion: Promotion) -> Refused:

@@ -42,6 +42,7 @@ class _Reader:
 
     lines: dict[Path, int]
     problems: list[DocumentProblem] = field(default_factory=list)
+    places: dict[str, Path] = field(default_factory=dict)  # where each stage or alias stands
 
     def complain(self, path: Path, message: str) -> None:
         self.problems.append(DocumentProblem(line_of(self.lines, path), message))
@@ -91,7 +92,7 @@ def read_policy(text: str) -> tuple[Policy | None, tuple[DocumentProblem, ...]]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        return None, (_syntax_problem(str(exc)),)
+        return None, (_syntax_problem(str(exc), text),)
     except (RecursionError, ValueError) as exc:
         return None, (DocumentProblem(None, f"not a TOML document: {exc}"),)
     reader = _Reader(key_lines(text))
@@ -112,11 +113,12 @@ def parse_policy(text: str) -> Policy:
     return policy
 
 
-def _syntax_problem(message: str) -> DocumentProblem:
+def _syntax_problem(message: str, document: str) -> DocumentProblem:
     """Take the line out of the standard parser's "… (at line 3, column 7)"."""
     _, _, place = message.partition(" (at line ")
     digits = place.split(",")[0]
-    return DocumentProblem(int(digits) if digits.isdigit() else None, f"not a TOML document: {message}")
+    line = int(digits) if digits.isdigit() else max(len(document.splitlines()), 1)  # "(at end of document)"
+    return DocumentProblem(line, f"not a TOML document: {message}")
 
 
 def _policy(reader: _Reader, data: Mapping[str, Any]) -> Policy | None:
@@ -195,6 +197,7 @@ def _slot(reader: _Reader, table: Mapping[str, Any], path: Path, kind: SlotKind,
     is_stage = kind is SlotKind.STAGE
     reader.unknown(table, path, _STAGE if is_stage else _ALIAS)
     name = reader.take(table, path, "name", str, "")
+    reader.places.setdefault(name, path)
     reader.checked((*path, "name"), check_stage_name if is_stage else check_alias, name)
     exclusive = not is_stage or reader.choice(table, path, "capacity", ("one", "many"), "many") == "one"
     default = "conflict" if exclusive and is_stage else "archive" if exclusive else "allow"
@@ -245,9 +248,8 @@ def _check_references(reader: _Reader, stages: tuple[Slot, ...], slots: tuple[Sl
         ):
             for name in names or ():
                 if name is not None and name.casefold() not in known:
-                    reader.complain(
-                        (slot.kind.value,), f"`{key}` of {slot.name!r} names {name!r}, which is no stage here"
-                    )
+                    place = (*reader.places[slot.name], key)
+                    reader.complain(place, f"`{key}` of {slot.name!r} names {name!r}, which is no stage here")
     if sum(stage.archive for stage in stages) > 1:
         reader.complain(("stage",), "more than one stage says `archive = true`")
     if any(stage.exclusive for stage in stages) and not any(stage.archive for stage in stages):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from greenroom.core.errors import Refused
 from greenroom.core.gates import GateInput, blocking, judge_all
@@ -46,7 +47,7 @@ class Situation:
     """All that the rule may look at, read in the same transaction.
 
     `holders` are those of the slot, oldest tenure first; `been_where_expected` says whether this version was ever in
-    stage that the slot expects it to come through (True when it expects none).
+    the stage that the slot expects it to come through (True when it expects none).
     """
 
     policy: Policy
@@ -133,8 +134,8 @@ def free_slot(move: Move, given: Situation) -> Refusal | None:
         or move.kind is PromotionKind.ROLLBACK
     ):
         return None
-    first = f"archive version {others[0]} first: greenroom archive {move.model!r} {others[0]}"
-    swap = f"or swap in one step: greenroom promote {move.model!r} {move.version} --to {move.slot.name} --swap"
+    first = f"archive version {others[0]} first: greenroom archive {quote(move.model)} {others[0]}"
+    swap = f"or swap in one step: greenroom promote {quote(move.model)} {move.version} --to {move.slot.name} --swap"
     text = f"{move.slot.name} of {move.model!r} is held by {_versions(others)}."
     return Refusal("stage_conflict", text, (first, swap))
 
@@ -228,7 +229,7 @@ def delete_refusal(policy: Policy, model: str, tenures: Sequence[Tenure]) -> Ref
             return Refused(
                 f"version {tenure.version} of {model!r} holds {slot.name}, which the lifecycle {policy.name!r} "
                 "protects.",
-                hint=f"Take it out first: greenroom archive {model!r} {tenure.version}",
+                hint=f"Take it out first: greenroom archive {quote(model)} {tenure.version}",
                 model=model,
                 version=tenure.version,
                 slot=slot.name,

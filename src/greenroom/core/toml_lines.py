@@ -33,10 +33,11 @@ def key_lines(text: str) -> dict[Path, int]:
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int | None:
-    """Return the line of `path`, or of the nearest thing that encloses it; None when nothing does."""
+    """Return the line of `path`, else of the first thing inside it, else of the nearest that encloses it, else None."""
     while path:
-        if path in lines:
-            return lines[path]
+        inside = [line for key, line in lines.items() if key[: len(path)] == path]
+        if inside:
+            return min(inside)
         path = path[:-1]
     return None
 

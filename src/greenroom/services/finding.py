@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from shlex import quote
 
 from greenroom.core.document import parse_policy
 from greenroom.core.errors import IntegrityFailure, NotFound
@@ -35,7 +36,7 @@ def get_version(tx: ReadTx, model: ModelRow, version: int, *, deleted: bool = Fa
         gone = " (it was deleted; `greenroom restore` brings it back)" if row is not None else ""
         raise NotFound(
             f"model {model.name!r} has no version {version}{gone}.",
-            hint=f"List them with: greenroom versions {model.name!r}",
+            hint=f"List them with: greenroom versions {quote(model.name)}",
             kind="version",
             model=model.name,
             version=version,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any
 
 from greenroom.core.canonical import canonical_text
@@ -140,7 +141,7 @@ def _choose(tx: WriteTx, model: ModelRow, policy: Policy, slot: Slot, ask: c.Pro
 
 def _earlier_holder(tx: WriteTx, model: ModelRow, slot: Slot, wanted: int | None) -> Choice:
     """Return whom a rollback goes to. Raises NotFound when nobody (or not the one wanted) held the slot before."""
-    see = f"See: greenroom history {model.name!r}"
+    see = f"See: greenroom history {quote(model.name)}"
     if wanted is not None:
         get_version(tx, model, wanted)
         if not tx.has_held(model.id, wanted, slot.kind, slot.name):

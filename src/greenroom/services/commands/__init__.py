@@ -1,0 +1,108 @@
+"""What can be asked of the registry, one frozen value each; the edges build them, the use cases take them.
+
+Versions are numbers from 1.
+"""
+
+from __future__ import annotations
+
+from greenroom.services.commands.catalog import (
+    CreateModel,
+    DeleteModel,
+    DeleteModelTag,
+    ModelNamed,
+    RenameModel,
+    RestoreModel,
+    SearchModels,
+    SetModelTag,
+    UpdateModel,
+)
+from greenroom.services.commands.files import (
+    BlobStored,
+    MissingBlobs,
+    PutUpload,
+    SnapshotFile,
+    SnapshotFolder,
+    UploadPath,
+)
+from greenroom.services.commands.governance import (
+    AddStage,
+    ApplyLifecycle,
+    AuditCheckpoint,
+    AuditLog,
+    AuditVerify,
+    CheckLifecycle,
+    LifecycleOf,
+    Nothing,
+    UseLifecycle,
+    VerifyFiles,
+)
+from greenroom.services.commands.moves import (
+    NOBODY,
+    DeleteAlias,
+    GetHolder,
+    ListHistory,
+    ListPromotions,
+    Promote,
+    Rollback,
+    SetAlias,
+)
+from greenroom.services.commands.versions import (
+    CompareVersions,
+    DeleteVersion,
+    DeleteVersionTag,
+    LatestVersions,
+    RecordMetrics,
+    RegisterVersion,
+    RestoreVersion,
+    SearchVersions,
+    SetVersionTag,
+    UpdateVersion,
+    VersionNamed,
+)
+
+__all__ = [
+    "NOBODY",
+    "AddStage",
+    "ApplyLifecycle",
+    "AuditCheckpoint",
+    "AuditLog",
+    "AuditVerify",
+    "BlobStored",
+    "CheckLifecycle",
+    "CompareVersions",
+    "CreateModel",
+    "DeleteAlias",
+    "DeleteModel",
+    "DeleteModelTag",
+    "DeleteVersion",
+    "DeleteVersionTag",
+    "GetHolder",
+    "LatestVersions",
+    "LifecycleOf",
+    "ListHistory",
+    "ListPromotions",
+    "MissingBlobs",
+    "ModelNamed",
+    "Nothing",
+    "Promote",
+    "PutUpload",
+    "RecordMetrics",
+    "RegisterVersion",
+    "RenameModel",
+    "RestoreModel",
+    "RestoreVersion",
+    "Rollback",
+    "SearchModels",
+    "SearchVersions",
+    "SetAlias",
+    "SetModelTag",
+    "SetVersionTag",
+    "SnapshotFile",
+    "SnapshotFolder",
+    "UpdateModel",
+    "UpdateVersion",
+    "UploadPath",
+    "UseLifecycle",
+    "VerifyFiles",
+    "VersionNamed",
+]
