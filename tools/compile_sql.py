@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from greenroom.store import schema
-from greenroom.store.statements import STATEMENTS
+from greenroom.store.statements import SQLITE_INDEXES, STATEMENTS
 
 TARGET = Path(__file__).parent.parent / "src" / "greenroom" / "store" / "compiled"
 DIALECTS: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -44,7 +44,7 @@ def render(name: str) -> str:
         ")",
         "",
         "SQL: dict[str, str] = {",
-        *(f"    {key!r}: {_statement(stmt, dialect)!r}," for key, stmt in STATEMENTS.items()),
+        *(f"    {key!r}: {_statement(key, stmt, dialect)!r}," for key, stmt in STATEMENTS.items()),
         "}",
         "",
         "COLUMNS: dict[str, tuple[str, ...]] = {",
@@ -61,12 +61,13 @@ def render(name: str) -> str:
     return "\n".join(lines)
 
 
-def _statement(statement: Any, dialect: Any) -> str:
-    return _flat(
-        str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": False, "render_postcompile": True})),
-        statement,
-        dialect,
-    )
+def _statement(name: str, statement: Any, dialect: Any) -> str:
+    text = str(statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}))
+    text = _flat(text, statement, dialect)
+    if dialect.name == "sqlite" and name in SQLITE_INDEXES:
+        head, source, tail = text.partition(" WHERE ")
+        text = f"{head} INDEXED BY {SQLITE_INDEXES[name]}{source}{tail}"
+    return text
 
 
 def _flat(text: str, statement: Any = None, dialect: Any = None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,6 +16,7 @@ from greenroom.client.local import Local
 from greenroom.client.remote import Remote
 from greenroom.core.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
 from greenroom.core.model import PromotionStatus
+from tests.client.stub import HANG_UP, Stub, answer
 
 
 def add(registry, name, *aucs):
@@ -307,6 +310,33 @@ def test_a_served_folder_is_reached_through_its_server(server, tmp_path):
     with connect(data=folder) as registry:
         assert isinstance(registry.transport, Remote)
         assert registry.where == server.url
+
+
+def test_a_lost_reply_has_one_effect(server, name):
+    """The server does what is asked and the reply is lost on the way: repeating it must not do it twice."""
+    target = urlsplit(server.url)
+
+    def forward(seen):
+        connection = http.client.HTTPConnection(target.hostname, target.port, timeout=10)
+        headers = {key: value for key, value in seen.headers.items() if key not in ("host", "content-length")}
+        connection.request(seen.method, seen.target, seen.body, headers)
+        reply = connection.getresponse()
+        body = reply.read()
+        connection.close()
+        return answer(reply.status, body)
+
+    def lose(seen):
+        forward(seen)
+        return HANG_UP
+
+    with Stub([lose, lose, forward] * 2) as proxy, connect(proxy.url) as registry:
+        assert isinstance(registry.transport, Remote)
+        registry.transport._pause = lambda seconds: None
+        assert registry.register(name, source="s3://b", context=None).version == 1
+        assert registry.promote(name, 1, to="Production").succeeded
+    with connect(server.url) as registry:
+        assert [version.version for version in registry.versions(name)] == [1]
+        assert len([p for p in registry.promotions(name) if p.slot == "Production"]) == 1
 
 
 def test_a_folder_without_a_registry_is_not_made_in_passing(tmp_path):

@@ -78,6 +78,13 @@ def test_an_unknown_stage_is_told_with_the_known_ones(wire: Wire):
     assert "aliases" not in answer["registered_model"]  # `@champion` set none
 
 
+def test_a_skipped_stage_is_allowed_and_told(wire: Wire):
+    name = wire.model("skips", 2)
+    move = {"name": name, "version": "1", "stage": "Production"}
+    assert any("Staging" in warning for warning in wire.post("/model-versions/transition-stage", move)["warnings"])
+    assert "warnings" not in wire.post("/model-versions/transition-stage", move | {"version": "2", "stage": "Staging"})
+
+
 def test_a_look_alike_name_is_taken(wire: Wire):
     wire.model("look alike")
     status, answer, _ = wire.ask("POST", f"{API}/registered-models/create", {"name": "look  alike"})

@@ -35,13 +35,13 @@ class Root(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of a line; an unknown one is named together with those that look like it."""
+        """Find the command of a line; an unknown one is named together with the one that looks like it."""
         name = args[0] if args else ""
         if name not in ENTRIES and not name.startswith("-"):
             import difflib
 
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3, cutoff=0.5)
-            ways = f"Did you mean: {', '.join(near)}?" if near else "`greenroom --help` lists the commands."
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.6)
+            ways = f"Did you mean {near[0]!r}?" if near else "`greenroom --help` lists the commands."
             raise click.UsageError(f"there is no command {name!r}. {ways}", ctx)
         return super().resolve_command(ctx, args)
 

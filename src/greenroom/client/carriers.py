@@ -363,6 +363,7 @@ def _send_body(
 ) -> None:
     while offset < stop:
         try:
+            source.seek(offset)  # where the system has no sendfile, reading begins here when the offset is 0
             sent = connection.sock.sendfile(source, offset, min(_SEND_BYTES, stop - offset))
         except TimeoutError as exc:
             raise ConnectionError("the server takes no bytes") from exc

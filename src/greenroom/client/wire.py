@@ -104,7 +104,7 @@ def error_of(answer: Answer, url: str) -> e.GreenroomError:
     if problem is None:
         return _stranger(answer, url)
     code = str(problem.get("code") or str(problem.get("type", "")).rstrip("/").rpartition("/")[2])
-    cls = e.error_classes().get(code) or _BY_STATUS.get(answer.status) or e.GreenroomError
+    cls = _class_of(code) or _BY_STATUS.get(answer.status) or e.GreenroomError
     message = str(problem.get("detail") or problem.get("message") or problem.get("title") or f"HTTP {answer.status}")
     hint = problem.get("hint")
     details = {name: value for name, value in problem.items() if name not in _OF_PROBLEM}
@@ -112,6 +112,12 @@ def error_of(answer: Answer, url: str) -> e.GreenroomError:
         details |= problem["details"]
     details = {str(name): value for name, value in details.items() if name != "self"}
     return cls(message, hint=str(hint) if hint else None, **details)
+
+
+def _class_of(code: str) -> type[e.GreenroomError] | None:
+    """Return the class that a code stands for: the one that states it, not one that was derived from it elsewhere."""
+    found = e.error_classes().get(code)
+    return next((cls for cls in found.__mro__ if "code" in vars(cls)), None) if found else None
 
 
 def retry_after(answer: Answer) -> float | None:

@@ -32,7 +32,7 @@ SNAPSHOTS: Final = "api/2.0/mlflow-artifacts/artifacts/snapshots"
 _INACTIVE: Final = frozenset({"none", "archived"})
 _LATEST = "latest"
 _IS_PROMPT = "mlflow.prompt.is_prompt"
-_READS_BEFORE_PAUSE = 50
+_READS_BEFORE_PAUSE = 10
 _MAX_COPIES_OF_COPIES = 20
 
 
@@ -318,11 +318,13 @@ async def _transition(call: Call) -> Body:
     _require_stage_name(stage)
     if swap and stage_key(stage) in _INACTIVE:
         raise InvalidInput(wire.cannot_archive(stage), stage=stage)
-    promotion = await call.do("promote", c.Promote(call.name, stage, call.version, swap=swap))
+    promotion: Promotion = await call.do("promote", c.Promote(call.name, stage, call.version, swap=swap))
     _require_success(promotion)
     version = await call.do("get_version", c.VersionNamed(call.name, promotion.version))
     # The answer tells what this request did, even if another moved the version on a moment later.
-    return {"model_version": wire.render_version(replace(version, stage=promotion.slot))}
+    body: Body = {"model_version": wire.render_version(replace(version, stage=promotion.slot))}
+    # Clients skip fields that they do not know; whoever reads the wire is told what was allowed but unusual.
+    return body | ({"warnings": list(promotion.warnings)} if promotion.warnings else {})
 
 
 async def _download_uri(call: Call) -> Body:

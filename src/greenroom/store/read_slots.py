@@ -144,11 +144,6 @@ class SlotReads:
         """Return how many versions of a model are in each stage that has any."""
         return {str(s): int(n) for s, n in self.db.all(self.db.sql["stages_of_model"], {"model_id": model_id})}
 
-    def held_stages(self, lifecycle: str) -> list[tuple[int, str, str, int]]:
-        """Return (model id, model, stage, versions in it) for every model under a lifecycle."""
-        rows = self.db.all(self.db.sql["held_stages"], {"lifecycle": lifecycle})
-        return [(int(i), str(m), str(s), int(n)) for i, m, s, n in rows]
-
     def promotions(self, model: ModelRow, *, version: int | None, before: int, limit: int) -> tuple[Promotion, ...]:
         """Return promotions with an id below `before`, newest first, refused ones too."""
         params: dict[str, Any] = {"model_id": model.id, "before": before, "limit": limit}

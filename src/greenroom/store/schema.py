@@ -217,9 +217,15 @@ Index(
     postgresql_where=text(_OPEN),
 )
 Index("ix_tenure_slot", tenure.c.model_id, tenure.c.kind, tenure.c.slot, tenure.c.since_event)
-Index("ix_tenure_version", tenure.c.model_id, tenure.c.version, tenure.c.kind, tenure.c.slot, tenure.c.since_event)
+Index("ix_tenure_version", tenure.c.model_id, tenure.c.version, tenure.c.since_event)
 Index("ix_tenure_history", tenure.c.model_id, tenure.c.since_event)
-Index("ix_tenure_stage", tenure.c.kind, tenure.c.slot, sqlite_where=text(_OPEN), postgresql_where=text(_OPEN))
+Index(
+    "ix_tenure_holding",
+    tenure.c.model_id,
+    tenure.c.version,
+    sqlite_where=text(_OPEN),
+    postgresql_where=text(_OPEN),
+)
 
 promotion = _table(
     "promotion",
@@ -245,6 +251,7 @@ promotion = _table(
     _of_version(),
 )
 Index("ix_promotion_model", promotion.c.model_id, promotion.c.id)
+Index("ix_promotion_version", promotion.c.model_id, promotion.c.version, promotion.c.id)
 
 lifecycle = _table(
     "lifecycle",

@@ -116,11 +116,6 @@ SLOTS: dict[str, Select[Any]] = {
     "history_of_version": _history(_of_model, _t.version == _b("version")),
     "history_of_slot_and_version": _history(_of_slot, _t.version == _b("version")),
     "open_of_model": _tenures.where(_of_model, _open).order_by(_t.since_event, _t.version),
-    "held_stages": select(_m.id, _m.name, _t.slot, func.count())
-    .join_from(s.tenure, s.model, _m.id == _t.model_id)
-    .where(_m.lifecycle == _b("lifecycle"), _m.deleted_event.is_(None), _t.kind == "stage", _open)
-    .group_by(_m.id, _m.name, _t.slot)
-    .order_by(_m.id),
     "stages_of_model": select(_t.slot, func.count()).where(_of_model, _t.kind == "stage", _open).group_by(_t.slot),
 }
 
@@ -195,3 +190,19 @@ AUDIT: dict[str, Select[Any]] = {
 }
 
 STATEMENTS: dict[str, Select[Any]] = {**MODELS, **VERSIONS, **SLOTS, **PROMOTIONS, **LIFECYCLES, **ARTIFACTS, **AUDIT}
+
+# Without statistics SQLite cannot know that few tenures are open and many closed, and would walk through a slot's whole
+# history to find its holder. PostgreSQL keeps statistics and needs no word from us.
+SQLITE_INDEXES: dict[str, str] = {
+    "model_aliases": "ix_tenure_open",
+    "holders": "ix_tenure_open",
+    "newest_in_slot": "ix_tenure_open",
+    "versions_in_slot": "ix_tenure_open",
+    "open_of_model": "ix_tenure_open",
+    "stages_of_model": "ix_tenure_open",
+    "version_slots": "ix_tenure_holding",
+    "open_tenures": "ix_tenure_holding",
+    "tenures_of_version": "ix_tenure_version",
+    "history_of_version": "ix_tenure_version",
+    "promotions_of_version": "ix_promotion_version",
+}
