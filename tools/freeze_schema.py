@@ -1,4 +1,5 @@
-"""Write the first Alembic revision from the schema as it stands. Only until the first release: then revisions are written by hand.
+"""Write the first Alembic revision from the schema as it stands. Only until the first release: then revisions are
+written by hand.
 
 A revision is history: it holds its statements itself and never reads the living schema.
 """

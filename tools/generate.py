@@ -59,9 +59,7 @@ def homeless() -> list[str]:
 
 def stale() -> dict[Path, str]:
     """Return what is not as it should be, with the text that it should have."""
-    return {
-        path: text for path, text in pages().items() if not path.is_file() or path.read_text("utf-8") != text
-    }
+    return {path: text for path, text in pages().items() if not path.is_file() or path.read_text("utf-8") != text}
 
 
 def main() -> int:

@@ -469,6 +469,24 @@ def test_a_folder_that_is_there(tmp_path: Path, local: LocalBytes, monkeypatch: 
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "given", "link", "p", "registry"]
 
 
+def test_a_folder_comes_back_when_the_new_one_cannot_take_its_place(
+    tmp_path: Path, local: LocalBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = _files(local, tmp_path, {"a": b"new"})
+    dest = write(tmp_path / "p", {"b": b"old"})
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "files":
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(InvalidInput, match="p cannot be written: Permission denied"):
+        pull_files(files, dest, local, replace=True)
+    assert tree(dest) == {"b": b"old"}
+
+
 def test_the_cache_saves_the_way(tmp_path: Path, local: LocalBytes) -> None:
     files = _files(local, tmp_path, FILES)
     cache = BlobCache(tmp_path / "cache")
@@ -512,19 +530,22 @@ def test_the_work_place_is_private_and_the_result_is_as_usual(tmp_path: Path) ->
 def test_a_failure_ends_transfers_that_still_run(tmp_path: Path) -> None:
     """One file fails at once while another would never end: the pull returns all the same."""
     started = threading.Event()
+    never_stopped: list[str] = []
 
     class Endless(Lying):
         def get_blob(self, digest: str, size_bytes: int, write: carriers.Write) -> None:
             if digest == digest_of(b"bad"):
                 started.wait(10)
                 raise NotFound("gone")
-            while True:
+            for _ in range(5_000_000):
                 write(memoryview(b""))
                 started.set()
+            never_stopped.append(digest)
 
     files = [File("a", digest_of(b"abc"), 3), File("b", digest_of(b"bad"), 3)]
     with pytest.raises(GreenroomError, match="gone"):
         pull_files(files, tmp_path / "p", Endless({}))
+    assert never_stopped == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,4 +9,6 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 # path -> why this file may catch everything and go on without a word
-SILENT_CATCHES: dict[str, str] = {}
+SILENT_CATCHES: dict[str, str] = {
+    "src/greenroom/mlflow_plugin.py": "`import mlflow` must never fail because of us, whatever MLflow has become",
+}

@@ -1,6 +1,7 @@
 """Where our answers differ from a stock server's on purpose: path -> what we answer. Each block says why.
 
-Anything else that differs fails a test, and so does anything listed here that does not.
+A text is what ours begins with: the advice that follows it belongs to the rules, and is tested there. Anything else
+that differs fails a test, and so does anything listed here that does not.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ def _protected(model: str) -> list[str]:
     return [
         "RESOURCE_CONFLICT",
         f"RESOURCE_CONFLICT: version 1 of '{model}' holds Production, which the lifecycle 'standard' protects. "
-        f"Take it out first: greenroom archive '{model}' 1",
+        "Take it out first: greenroom archive",
     ]
 
 
-def _no_stage(name: str, hint: str = "") -> str:
-    return f"{INVALID}: Stage '{name}' does not exist. Known stages: {STAGES}.{hint}"
+def _no_stage(name: str) -> str:
+    return f"{INVALID}: Stage '{name}' does not exist. Known stages: {STAGES}."
 
 
 # Design, sections 2 and 4.
@@ -137,8 +138,8 @@ UNDER_STANDARD: dict[str, Any] = _clients(
         "delete_a_model_in_production": _protected("P-delete_a_model_in_production"),
         "delete_a_version_in_production": _protected("P-delete_a_version_in_production"),
         # Stages are the user's own, so the text names those that there are and how to make one.
-        "latest_versions/5/1": _no_stage("Nonsense", " Create it with: greenroom stages add 'Nonsense'"),
-        "transition_errors/0/1": _no_stage("Nonsense", " Create it with: greenroom stages add 'Nonsense'"),
+        "latest_versions/5/1": _no_stage("Nonsense"),
+        "transition_errors/0/1": _no_stage("Nonsense"),
         "transition_errors/1/1": _no_stage("@champion"),
         "transition_errors/2/1": _no_stage("Deleted_Internal"),
         # Production has one holder, and the refusal names both ways out.
@@ -146,8 +147,7 @@ UNDER_STANDARD: dict[str, Any] = _clients(
             "RESOURCE_CONFLICT",
             "RESOURCE_CONFLICT: Production refused version 2 of 'P-two_versions_in_production'. "
             "Production of 'P-two_versions_in_production' is held by version 1. Ways out: "
-            "archive version 1 first: greenroom archive 'P-two_versions_in_production' 1; or "
-            "swap in one step: greenroom promote 'P-two_versions_in_production' 2 --to Production --swap.",
+            "archive version 1 first: greenroom archive",
         ],
         "two_versions_in_production/2/2": "None",
     }

@@ -103,7 +103,7 @@ def wire(operation: str, command: Any) -> tuple[str, str, bytes | None]:
     path = "/api/v1" + _FIELD.sub(lambda found: quote(str(values[found[1]]), safe="@"), row.path)
     rest = {name: value for name, value in values.items() if name not in in_path}
     if row.method in ("GET", "DELETE"):
-        return row.method, path + ("?" + urlencode(rest) if rest else ""), None
+        return row.method, path + ("?" + urlencode(rest, doseq=True) if rest else ""), None
     return row.method, path, json.dumps(rest).encode()
 
 
@@ -114,6 +114,12 @@ class Client:
         self._address = address
         self._actor = actor
         self._connection: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def ask(self, operation: str, command: Any, *, key: str | None = None, actor: str | None = None) -> tuple[int, Any]:
         """Send one request; returns status and parsed body. OSError or HTTPException when the server went away."""

@@ -40,7 +40,7 @@ class Poller:
         self._client = Client(server.address)
         self._race = race
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Poller:
         self._thread.start()
@@ -50,6 +50,12 @@ class Poller:
         self._stop.set()
         self._thread.join()
         self._client.close()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as exc:
+            self._race.violations.append(f"a read raised {exc!r}")
 
     def _work(self) -> None:
         for number in itertools.count():

@@ -53,5 +53,6 @@ def verbs() -> str:
         first = form.verbs[0]
         others = sorted(verb for verb, said in SPELLINGS.items() if said.operation == operation)
         spelled = ", ".join(f"`{verb}`" for verb in others if verb != first.replace(" ", "-"))
-        rows.append((f"`models {first}`", spelled))
+        if spelled:
+            rows.append((f"`models {first}`", spelled))
     return table(("canonical", "also understood"), rows)

@@ -9,7 +9,7 @@ from html import escape
 
 from greenroom.core.policy import Policy, Slot
 
-_STEP, _WIDTH, _HEIGHT, _LEFT, _TOP = 214, 168, 78, 14, 92
+_STEP, _WIDTH, _HEIGHT, _LEFT, _TOP = 214, 168, 92, 14, 50
 _STYLE = """
 svg { color-scheme: light dark; font: 13px system-ui, sans-serif; }
 rect { fill: #f6f8fa; stroke: #57606a; stroke-width: 1.2; }
@@ -45,9 +45,9 @@ def svg(policy: Policy) -> str:
         parts += _entries(at, stage, names, initial=stage is policy.initial)
         if stage.exclusive and (policy.archive or policy.initial) is not stage:
             target = names.index((policy.archive or policy.initial).name.casefold())
-            parts.append(_below(at, target, "out", "displaced", depth=30))
+            parts.append(_below(at, target, "out", "displaced", depth=58))
     width = _LEFT * 2 + _STEP * (len(names) - 1) + _WIDTH
-    height = _TOP + _HEIGHT + 96
+    height = _TOP + _HEIGHT + (94 if any(stage.exclusive for stage in policy.stages) else 30)
     label = escape(f"Stages of the lifecycle {policy.name}: {', '.join(stage.name for stage in policy.stages)}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -63,18 +63,22 @@ def _box(at: int, stage: Slot, *, initial: bool) -> list[str]:
     kind = "one" if stage.exclusive else "archive" if stage.archive else "many"
     lines = [f'<rect class="{kind}" x="{x}" y="{_TOP}" width="{_WIDTH}" height="{_HEIGHT}" rx="9"/>']
     lines.append(f'<text class="name" x="{middle}" y="{_TOP + 26}">{escape(stage.name)}</text>')
-    facts = ["one version" if stage.exclusive else "any number of versions"]
-    taken = {"conflict": "held: refused, or swap", "archive": "held: the holder leaves", "allow": ""}[stage.occupied]
-    facts += [taken if stage.exclusive else "", "protected" if stage.protected else ""]
-    facts[1:] = [", ".join(each for each in facts[1:] if each)]
-    gates = [f"gate: {rule.type} ({rule.level})" for rule in stage.gates]
-    for row, text in enumerate(each for each in facts if each):
-        lines.append(f'<text class="small" x="{middle}" y="{_TOP + 46 + 17 * row}">{escape(text)}</text>')
-    for row, text in enumerate(gates):
-        lines.append(f'<text class="small" x="{middle}" y="{_TOP - 36 - 15 * row}">{escape(text)}</text>')
+    for row, text in enumerate(_facts(stage)):
+        lines.append(f'<text class="small" x="{middle}" y="{_TOP + 46 + 16 * row}">{escape(text)}</text>')
+    above = 10 if stage.sources is not None else 39
+    for row, rule in enumerate(reversed(stage.gates)):
+        text = f"gate: {rule.type} ({rule.level})"
+        lines.append(f'<text class="small" x="{middle}" y="{_TOP - above - 15 * row}">{escape(text)}</text>')
     if initial:
         lines.append(f'<text class="small" x="{middle}" y="{_TOP + _HEIGHT + 18}">versions begin here</text>')
     return lines
+
+
+def _facts(stage: Slot) -> list[str]:
+    if not stage.exclusive:
+        return ["any number of versions", *(["protected"] if stage.protected else [])]
+    held = "held: refused, or swap" if stage.occupied == "conflict" else "held: the holder leaves"
+    return ["one version", held, *(["protected"] if stage.protected else [])]
 
 
 def _entries(at: int, stage: Slot, names: list[str], *, initial: bool) -> list[str]:
@@ -89,8 +93,8 @@ def _entries(at: int, stage: Slot, names: list[str], *, initial: bool) -> list[s
             x = _LEFT + begin * _STEP + _WIDTH
             lines.append(f'<path d="M{x} {_TOP + 30}H{x + _STEP - _WIDTH - 2}" marker-end="url(#tip)"/>')
         else:
-            lines.append(_below(begin, at, "in", "", depth=48))
-    lines += [_below(names.index(s.casefold()), at, "back", "rollback", depth=64) for s in stage.rollback_sources or ()]
+            lines.append(_below(begin, at, "in", "", depth=84))
+    lines += [_below(names.index(s.casefold()), at, "back", "rollback", depth=28) for s in stage.rollback_sources or ()]
     return lines
 
 

@@ -15,8 +15,16 @@ assert greenroom.gates  # importing the package registers the gate types
 TOP = {
     "lifecycle": ("text", "required", "the name: 1 to 63 of `a-z`, `0-9`, `-`, `_`"),
     "description": ("text", '`""`', "one sentence for people"),
-    "applies_to": ("list of texts", "`[]`", "the models it is for: name patterns (`fraud-*`) and tags (`tag:team=risk`)"),
-    "numbering": ("`continue`, `restart`", "`continue`", "what the numbers do when a deleted model's name is used again"),
+    "applies_to": (
+        "list of texts",
+        "`[]`",
+        "the models it is for: name patterns (`fraud-*`) and tags (`tag:team=risk`)",
+    ),
+    "numbering": (
+        "`continue`, `restart`",
+        "`continue`",
+        "what the numbers do when a deleted model's name is used again",
+    ),
     "ungated": ("true, false", "`false`", "the same key of every stage and alias that does not say it"),
     "stage": ("tables", "required", "`[[stage]]`, in order; versions begin in the first"),
     "alias": ("tables", "`[]`", "`[[alias]]`: aliases that are guarded; every other name moves freely"),
@@ -28,7 +36,7 @@ SLOT = {
     "occupied": (
         "`conflict`, `archive`, `allow`",
         "stages with room for one: `conflict`; aliases: `archive`",
-        "what entering does to the holder: refused, displaced, nothing",
+        "what entering does where there is room for one: it is refused, or (`archive`, `allow`) the holder is displaced",
     ),
     "protected": ("true, false", "`false`", "its holder cannot be deleted, a protected alias cannot be taken away"),
     "from": ("list of stages", "any stage", "where a version must be to enter"),

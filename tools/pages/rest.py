@@ -54,7 +54,11 @@ def mlflow_endpoints() -> str:
 
 
 def _operation(path: str, method: str, entry: dict[str, Any]) -> str:
-    lines = [f"### {entry['operationId']}\n", f"`{method.upper()} {path}`\n", entry.get("description", entry["summary"])]
+    lines = [
+        f"### {entry['operationId']}\n",
+        f"`{method.upper()} {path}`\n",
+        entry.get("description", entry["summary"]),
+    ]
     lines.append(f"\nPermission: `{entry['x-permission']}`.\n")
     rows = [_parameter(each) for each in entry.get("parameters", []) if not each.get("$ref", "").startswith(_SHARED)]
     body = entry.get("requestBody", {}).get("content", {})
@@ -81,7 +85,7 @@ def _default(schema: _Schema, *, required: bool) -> str:
     if required:
         return "required"
     default = schema.get("default")
-    return "" if default in (None, {}, []) else code(default)
+    return "" if default in (None, {}, [], ()) else code(default)
 
 
 def _type(name: str, schema: _Schema) -> str:

@@ -75,7 +75,10 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ),
     (
         "For MLflow users",
-        (Entry("models", "verbs:models", "The `mlflow models …` commands people already type."),),
+        (
+            Entry("models", "verbs:models", "The `mlflow models …` commands people already type."),
+            Entry("model", "verbs:model", "Refused: did you mean `models`?", hidden=True),
+        ),
     ),
 )
 

@@ -46,12 +46,16 @@ def actor_of(request: HTTPRequest) -> Actor:
 
 
 def request_of(request: HTTPRequest) -> Request:
-    """Return the request's identity (made, or from `Idempotency-Key`); the dispatcher set it before the endpoint ran."""
+    """Return the request's identity (made, or from `Idempotency-Key`); the dispatcher set it before the endpoint
+    ran.
+    """
     identity: Request = request.scope["greenroom.request"]
     return identity
 
 
 async def read_body(request: HTTPRequest) -> bytes:
-    """Return the whole body. Raises TooLarge over the route's limit, before and while reading; 415 for an encoded body."""
+    """Return the whole body. Raises TooLarge over the route's limit, before and while reading; 415 for an encoded
+    body.
+    """
     reader: Callable[[HTTPRequest], Awaitable[bytes]] = request.scope["greenroom.read_body"]
     return await reader(request)

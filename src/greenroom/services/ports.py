@@ -159,31 +159,75 @@ class BindingRow:
 class ReadTx(Protocol):
     """A consistent look at the store. Methods that name a model by `ModelRow` or id never meet a wrong one."""
 
-    def find_model(self, name: str) -> ModelRow | None: ...
-    def find_twin(self, name_key: str) -> ModelRow | None: ...
-    def find_tombstone(self, name: str) -> ModelRow | None: ...
-    def next_number(self, name: str) -> int: ...
-    def living_models(self) -> list[tuple[int, str, str]]: ...
-    def model_tags(self, model_id: int) -> dict[str, str]: ...
-    def aliases(self, model_id: int) -> dict[str, int]: ...
+    def find_model(self, name: str) -> ModelRow | None:
+        """Return the living model of that name, or None."""
 
-    def find_version(self, model_id: int, version: int) -> VersionRow | None: ...
-    def version_tags(self, model_id: int, version: int) -> dict[str, str]: ...
-    def version_metrics(self, model_id: int, version: int) -> dict[str, float]: ...
-    def version_params(self, model_id: int, version: int) -> dict[str, str]: ...
-    def version_datasets(self, model_id: int, version: int) -> tuple[Dataset, ...]: ...
-    def version_slots(self, model_id: int, version: int) -> list[tuple[SlotKind, str]]: ...
-    def living_versions(self, model_id: int) -> list[int]: ...
-    def versions_deleted_by(self, model_id: int, event: int) -> list[int]: ...
-    def metric_of_versions(self, model_id: int, key: str) -> dict[int, float | None]: ...
+    def find_twin(self, name_key: str) -> ModelRow | None:
+        """Return the living model whose name looks the same, or None."""
 
-    def holders(self, model: ModelRow, kind: SlotKind, slot: str) -> tuple[Tenure, ...]: ...
-    def holders_at(self, model: ModelRow, kind: SlotKind, slot: str, at: int) -> tuple[Tenure, ...]: ...
-    def newest_in_slot(self, model_id: int, kind: SlotKind, slot: str) -> int | None: ...
-    def versions_in_slot(self, model_id: int, kind: SlotKind, slot: str) -> list[int]: ...
-    def open_tenures(self, model: ModelRow, version: int | None) -> tuple[Tenure, ...]: ...
-    def tenures_of_version(self, model: ModelRow, version: int) -> tuple[Tenure, ...]: ...
-    def has_held(self, model_id: int, version: int, kind: SlotKind, slot: str) -> bool: ...
+    def find_tombstone(self, name: str) -> ModelRow | None:
+        """Return the model of that name that was deleted last, or None."""
+
+    def next_number(self, name: str) -> int:
+        """Return the number after the highest ever given under that name, deleted models included; 1 for a new name."""
+
+    def living_models(self) -> list[tuple[int, str, str]]:
+        """Return (id, name, lifecycle) of every living model, oldest first."""
+
+    def model_tags(self, model_id: int) -> dict[str, str]:
+        """Return a model's tags, by key."""
+
+    def aliases(self, model_id: int) -> dict[str, int]:
+        """Return a model's aliases and the version each points at."""
+
+    def find_version(self, model_id: int, version: int) -> VersionRow | None:
+        """Return a version, deleted ones too, or None."""
+
+    def version_tags(self, model_id: int, version: int) -> dict[str, str]:
+        """Return a version's tags, by key."""
+
+    def version_metrics(self, model_id: int, version: int) -> dict[str, float]:
+        """Return a version's newest value of every metric."""
+
+    def version_params(self, model_id: int, version: int) -> dict[str, str]:
+        """Return a version's parameters."""
+
+    def version_datasets(self, model_id: int, version: int) -> tuple[Dataset, ...]:
+        """Return the data sets of a version, in the order in which they were given."""
+
+    def version_slots(self, model_id: int, version: int) -> list[tuple[SlotKind, str]]:
+        """Return the stage and the aliases that a version holds."""
+
+    def living_versions(self, model_id: int) -> list[int]:
+        """Return the numbers of the versions that are not deleted, ascending."""
+
+    def versions_deleted_by(self, model_id: int, event: int) -> list[int]:
+        """Return the versions that one event deleted, ascending."""
+
+    def metric_of_versions(self, model_id: int, key: str) -> dict[int, float | None]:
+        """Return one metric of every living version; None where it is not recorded."""
+
+    def holders(self, model: ModelRow, kind: SlotKind, slot: str) -> tuple[Tenure, ...]:
+        """Return who holds the slot now, oldest first: one look-up in one index."""
+
+    def holders_at(self, model: ModelRow, kind: SlotKind, slot: str, at: int) -> tuple[Tenure, ...]:
+        """Return who held the slot at a time, newest first."""
+
+    def newest_in_slot(self, model_id: int, kind: SlotKind, slot: str) -> int | None:
+        """Return the highest version in the slot, or None."""
+
+    def versions_in_slot(self, model_id: int, kind: SlotKind, slot: str) -> list[int]:
+        """Return the versions in the slot, newest first."""
+
+    def open_tenures(self, model: ModelRow, version: int | None) -> tuple[Tenure, ...]:
+        """Return what a version holds now; with None what every version of the model holds."""
+
+    def tenures_of_version(self, model: ModelRow, version: int) -> tuple[Tenure, ...]:
+        """Return the newest tenures of a version, newest first."""
+
+    def has_held(self, model_id: int, version: int, kind: SlotKind, slot: str) -> bool:
+        """Say whether a version holds or ever held a slot."""
+
     def history(
         self,
         model: ModelRow,
@@ -193,33 +237,66 @@ class ReadTx(Protocol):
         version: int | None,
         before: tuple[int, int],
         limit: int,
-    ) -> tuple[Tenure, ...]: ...
-    def stages_of_model(self, model_id: int) -> dict[str, int]: ...
-    def promotions(self, model: ModelRow, *, version: int | None, before: int, limit: int) -> tuple[Promotion, ...]: ...
+    ) -> tuple[Tenure, ...]:
+        """Return tenures older than `before` (event, version), newest first; of one slot and one version if given."""
 
-    def find_lifecycle(self, name: str, revision: int | None = None) -> LifecycleRevision | None: ...
-    def lifecycle_history(self, name: str) -> tuple[LifecycleRevision, ...]: ...
-    def lifecycle_names(self) -> list[str]: ...
-    def bindings(self) -> list[BindingRow]: ...
+    def stages_of_model(self, model_id: int) -> dict[str, int]:
+        """Return how many versions of a model are in each stage that has any."""
 
-    def find_blob(self, digest: str) -> tuple[int, str] | None: ...
-    def find_manifest(self, digest: str) -> tuple[int, int] | None: ...
-    def manifest_files(self, digest: str) -> tuple[File, ...]: ...
-    def manifest_file(self, digest: str, path: str) -> File | None: ...
-    def manifest_below(self, digest: str, prefix: str) -> tuple[File, ...]: ...
-    def find_upload(self, path: str) -> File | None: ...
-    def uploads_below(self, prefix: str) -> tuple[File, ...]: ...
+    def promotions(self, model: ModelRow, *, version: int | None, before: int, limit: int) -> tuple[Promotion, ...]:
+        """Return promotions with an id below `before`, newest first, refused ones too."""
 
-    def audit_entries(self, *, after: int, limit: int, model: str | None = None) -> list[Entry]: ...
-    def audit_head(self) -> tuple[Head, str]: ...
-    def page_secret(self) -> bytes: ...
+    def find_lifecycle(self, name: str, revision: int | None = None) -> LifecycleRevision | None:
+        """Return a revision of a lifecycle (None: the newest), or None."""
+
+    def lifecycle_history(self, name: str) -> tuple[LifecycleRevision, ...]:
+        """Return every revision, newest first."""
+
+    def lifecycle_names(self) -> list[str]:
+        """Return the names of all lifecycles."""
+
+    def bindings(self) -> list[BindingRow]:
+        """Return the bindings in the order in which they are tried."""
+
+    def find_blob(self, digest: str) -> tuple[int, str] | None:
+        """Return (size in bytes, state) of a blob, or None."""
+
+    def find_manifest(self, digest: str) -> tuple[int, int] | None:
+        """Return (size in bytes, number of files) of a manifest, or None."""
+
+    def manifest_files(self, digest: str) -> tuple[File, ...]:
+        """Return a manifest's files, by path; empty when there is no such manifest."""
+
+    def manifest_file(self, digest: str, path: str) -> File | None:
+        """Return one file of a manifest, or None."""
+
+    def manifest_below(self, digest: str, prefix: str) -> tuple[File, ...]:
+        """Return the files of a manifest below a folder, by path."""
+
+    def find_upload(self, path: str) -> File | None:
+        """Return a file of the upload tree, or None."""
+
+    def uploads_below(self, prefix: str) -> tuple[File, ...]:
+        """Return the files of the upload tree below a folder, by path."""
+
+    def audit_entries(self, *, after: int, limit: int, model: str | None = None) -> list[Entry]:
+        """Return at most `limit` entries after sequence number `after`, oldest first; of one model if given."""
+
+    def audit_head(self) -> tuple[Head, str]:
+        """Return the head of the log and the signed checkpoint of it ("" for an empty log)."""
+
+    def page_secret(self) -> bytes:
+        """Return the secret that page tokens are signed with. Raises IntegrityFailure when it is not there."""
 
     def search_models(
         self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int
-    ) -> list[tuple[ModelRow, list[Any]]]: ...
+    ) -> list[tuple[ModelRow, list[Any]]]:
+        """Return living models that meet the filter, in order, each with its cursor; those behind `after` if given."""
+
     def search_versions(
         self, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int
-    ) -> list[tuple[ModelRow, VersionRow, list[Any]]]: ...
+    ) -> list[tuple[ModelRow, VersionRow, list[Any]]]:
+        """Return living versions of living models that meet the filter, in order, each with its cursor."""
 
 
 class WriteTx(ReadTx, Protocol):
