@@ -34,14 +34,11 @@ def flip_bit(path: Path, offset: int) -> str:
 
 def blob_path(data: Path, digest: str) -> Path:
     """Return the file that holds the bytes of `digest`. Raises Untrue when there is none."""
-    name = digest.removeprefix("sha256:")
-    found = [path for path in (data / "blobs").rglob("*") if path.is_file() and path.name.removeprefix("sha256:") == name]
-    found += [
-        path for path in (data / "blobs").rglob("*") if path.is_file() and "".join(path.parts[-3:]).endswith(name)
-    ]
-    if not found:
-        raise Untrue(f"the bytes of {digest} are a file below {data / 'blobs'}")
-    return found[0]
+    algorithm, _, name = digest.partition(":")
+    path = data / "blobs" / algorithm / name[:2] / name
+    if not path.is_file():
+        raise Untrue(f"the bytes of {digest} are the file {path}")
+    return path
 
 
 def flip_in_text(path: Path, text: str) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -103,6 +102,8 @@ class LocalRegistry:
             )
         if row.mode is Mode.SEARCH:
             return await self.store.search(use_case, command, actor)
+        import asyncio  # an embedded registry never needs it, and it is slow to load
+
         return await asyncio.to_thread(use_case, self, command, actor)
 
     def call_now(self, operation: str, command: Any, actor: Actor, *, request: Request | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from greenroom.client import carriers
 from greenroom.client import scan as scan_file
 from greenroom.client.cache import BlobCache
 from greenroom.client.carriers import HTTPBytes, LocalBytes
+from greenroom.client.progress import progress
 from greenroom.client.scan import DigestCache
 from greenroom.client.transfer import Pushed, pull_files, push_files, scan
 from greenroom.core.digest import digest_of
@@ -556,3 +558,36 @@ def test_the_client_needs_nothing_of_the_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Screen(io.StringIO):
+    """A terminal, or what is none."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "seconds", "shown"),
+    [
+        (True, 2.0, True),
+        (True, 0.1, False),  # what is quick needs no bar
+        (False, 2.0, False),  # what is piped stays clean
+    ],
+)
+def test_a_bar_is_shown_on_a_terminal_and_only_when_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, seconds: float, shown: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    screen, now = Screen(is_terminal=is_terminal), [0.0]
+    with progress("Sending [bold]m", 100, stream=screen, clock=lambda: now[0]) as advance:
+        advance(10)
+        now[0] = seconds
+        advance(20)
+        advance(-5)
+    assert ("Sending [bold]m" in screen.getvalue()) == shown
+    assert bool(screen.getvalue()) == shown

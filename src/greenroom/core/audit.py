@@ -63,7 +63,9 @@ class Event:
     """What a use case records: who (`actor`) did what (`type`, `body`) to which model and version, by which request.
 
     `model` and `version` None: the event is not about one. `body` holds plain JSON values; its canonical text is taken
-    when the event is made, so that nothing can fail later, when the writer seals a whole batch.
+    when the event is made, so that nothing can fail later, when the writer seals a whole batch. Who has that text
+    already
+    (`with_list`) gives it as `body_text`; it is taken on trust.
     Raises TooLarge for a text over MAX_TEXT_CHARACTERS; ValueError (our bug) for an unknown type, a version below 1, or
     a value without a canonical form.
     """
@@ -74,7 +76,7 @@ class Event:
     model: str | None
     version: int | None
     body: Mapping[str, Any]
-    body_text: str = field(init=False, repr=False, compare=False)
+    body_text: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.type not in EVENT_TYPES:
@@ -90,7 +92,10 @@ class Event:
                     limit="audit_text",
                 )
             canonical_text(text)
-        object.__setattr__(self, "body_text", canonical_text(self.body))
+        if self.body_text:
+            self.body_text.encode()  # UnicodeEncodeError is a ValueError, and now is the time for it
+        else:
+            object.__setattr__(self, "body_text", canonical_text(self.body))
 
 
 @dataclass(frozen=True, slots=True)

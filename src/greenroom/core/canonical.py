@@ -9,9 +9,9 @@ by UTF-16 units and writes `1.0` as `1`, which would lose the difference between
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from json.encoder import encode_basestring
+from json.encoder import JSONEncoder, encode_basestring
 
 MAX_DEPTH = 64
 
@@ -38,6 +38,25 @@ def canonical_text(value: object) -> str:
     except UnicodeEncodeError as exc:
         raise ValueError(f"text with a lone surrogate has no canonical form: {text[exc.start]!r}") from exc
     return text
+
+
+_plain = JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def canonical_plain(value: object) -> str:
+    """Return the canonical JSON of lists and text-keyed dicts of scalars without -0.0: what is in every row change.
+
+    The same text as `canonical_text`, several times faster, and on trust: other values may get a text that is not
+    canonical.
+    """
+    return _plain(value)
+
+
+def with_list(fields: Mapping[str, object], name: str, items: Sequence[str]) -> str:
+    """Return the canonical JSON of `fields` and of one more, `name`, a list whose items are canonical texts already."""
+    texts = {key: canonical_text(value) for key, value in fields.items()}
+    texts[name] = f"[{','.join(items)}]"
+    return "{" + ",".join(f"{encode_basestring(key)}:{texts[key]}" for key in sorted(texts)) + "}"
 
 
 def _write(value: object, parts: list[str], depth: int) -> None:

@@ -80,6 +80,15 @@ class NotFound(GreenroomError):
     exit_code = 4
 
 
+class UnknownStage(NotFound):
+    """The lifecycle has no stage of that name. Scripts look for its first sentence and for exit code 1."""
+
+    code = "unknown_stage"
+    mlflow_code = "INVALID_PARAMETER_VALUE"
+    mlflow_status = 400
+    exit_code = 1
+
+
 class AlreadyExists(GreenroomError):
     """The name is taken."""
 
@@ -182,6 +191,7 @@ def error_classes() -> dict[str, type[GreenroomError]]:
     waiting: list[type[GreenroomError]] = [GreenroomError]
     while waiting:
         cls = waiting.pop()
-        known[cls.code] = cls
+        if "code" in vars(cls):  # a subclass without a code of its own is a special case of its parent
+            known[cls.code] = cls
         waiting.extend(cls.__subclasses__())
     return known

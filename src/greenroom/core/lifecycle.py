@@ -191,7 +191,8 @@ def _warnings(move: Move, given: Situation, gates: Sequence[GateResult], stoppin
     warnings = []
     if move.version in given.holders:
         warnings.append(f"version {move.version} was in {move.slot.name} already")
-    if not given.been_where_expected and move.version not in given.holders:
+    on_the_way_up = move.kind is not PromotionKind.ROLLBACK and move.version not in given.holders
+    if on_the_way_up and not given.been_where_expected:
         warnings.append(f"version {move.version} enters {move.slot.name} without having been in {move.slot.expects}")
     advice = (each for each in gates if each.verdict is not Verdict.PASSED and each not in stopping)
     warnings += [f"gate {each.gate} ({each.level}): {each.message}" for each in advice]

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from shlex import quote
 
-from greenroom.core.errors import NotFound
+from greenroom.core.errors import UnknownStage
 from greenroom.core.gates import GateRule
 from greenroom.core.model import Binding, SlotKind
 
@@ -76,7 +77,7 @@ class Policy:
         return next((stage for stage in self.stages if stage.name.casefold() == wanted), None)
 
     def get_stage(self, name: str) -> Slot:
-        """Return the stage. Raises NotFound with the known ones and how to make it."""
+        """Return the stage. Raises UnknownStage with the known ones and how to make it."""
         stage = self.find_stage(name)
         if stage is None:
             raise unknown_stage(self, name)
@@ -93,12 +94,12 @@ class Policy:
         return self.stages[at - 1] if at else None
 
 
-def unknown_stage(policy: Policy, name: str) -> NotFound:
+def unknown_stage(policy: Policy, name: str) -> UnknownStage:
     """The error for a stage that the policy does not have; its first sentence is what scripts look for."""
     known = ", ".join(stage.name for stage in policy.stages)
-    return NotFound(
+    return UnknownStage(
         f"Stage '{name[:100]}' does not exist.",
-        hint=f"Known stages: {known}. Create it with: greenroom stages add {name[:100]!r}",
+        hint=f"Known stages: {known}. Create it with: greenroom stages add {quote(name[:100])}",
         stage=name[:100],
         known=[stage.name for stage in policy.stages],
         kind="stage",

@@ -34,9 +34,9 @@ def check_count(what: str, values: Sized) -> None:
 
 
 def check_finite(name: str, value: float) -> float:
-    """Return the value of a metric. Raises InvalidInput for NaN and the infinities."""
+    """Return the value of a metric, -0.0 as 0.0. Raises InvalidInput for NaN and the infinities."""
     if not math.isfinite(value):
         raise InvalidInput(
             f"the metric {name!r} is {value}.", hint="Record a finite number, or leave it out.", metric=name
         )
-    return value
+    return float(value) or 0.0

@@ -19,7 +19,10 @@ _SNAPSHOT = re.compile(r"(?:^|/mlflow-artifacts/artifacts/)snapshots/([0-9a-f]{6
 
 @dataclass(frozen=True)
 class Origin:
-    """The files to pin (None: they are elsewhere), and what the source says about where they were made."""
+    """The files to pin (None: they are elsewhere), and what the source says about where they were made.
+
+    An empty `source` means that the snapshot to be pinned is the only source there is.
+    """
 
     files: tuple[File, ...] | None
     source: str
@@ -34,7 +37,7 @@ def resolve_origin(tx: ReadTx, ask: c.RegisterVersion) -> Origin:
     """
     parent = _parent(tx, ask.parent)
     if ask.files is not None and not ask.source:
-        return Origin(ask.files, f"mlflow-artifacts:/{SNAPSHOTS}", ask.run_id, ask.logged_model, parent)
+        return Origin(ask.files, "", ask.run_id, ask.logged_model, parent)
     source = parse_source(ask.source)
     check_run_source(source, ask.run_id)
     found = _by_kind(tx, source, ask)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from greenroom.core.canonical import canonical_text
-from greenroom.core.digest import Manifest, manifest_of
+from greenroom.core.digest import Manifest, hex_of, manifest_of
 from greenroom.core.errors import Conflict, InvalidInput, Refused
 from greenroom.core.lifecycle import delete_refusal
 from greenroom.core.model import Actor, Context, File, PromotionKind, Version
@@ -24,7 +24,7 @@ from greenroom.services.catalog import insert_model
 from greenroom.services.finding import get_model, get_version, policy_for
 from greenroom.services.limits import check_count, check_finite
 from greenroom.services.ports import ModelRow, WriteTx
-from greenroom.services.sources import Origin, resolve_origin
+from greenroom.services.sources import SNAPSHOTS, Origin, resolve_origin
 from greenroom.services.tenures import close_tenure, open_stage
 from greenroom.services.views import version_view
 
@@ -117,7 +117,7 @@ def _row(
     return {
         "model_id": model.id,
         "version": model.next_version,
-        "source": origin.source,
+        "source": origin.source or _snapshot_uri(manifest),
         "run_id": origin.run_id,
         "run_link": ask.run_link or None,
         "logged_model": origin.logged_model,
@@ -134,6 +134,11 @@ def _row(
         "parent_version": origin.parent.version if origin.parent else None,
         "created_event": tx.seq,
     }
+
+
+def _snapshot_uri(manifest: Manifest | None) -> str:
+    """Pushed files have no other source than themselves; MLflow's clients can read this one."""
+    return f"mlflow-artifacts:/{SNAPSHOTS}/{hex_of(manifest.digest)}" if manifest else ""
 
 
 def _context(context: Context) -> str:
@@ -171,7 +176,7 @@ def _insert_parts(tx: WriteTx, ask: c.RegisterVersion, model_id: int, number: in
 def _put_metrics(tx: WriteTx, of: Mapping[str, int], metrics: Mapping[str, float]) -> None:
     for key, value in metrics.items():
         tx.remove("version_metric", {**of, "key": check_metric_key(key)})
-        tx.insert("version_metric", {**of, "key": key, "value": float(check_finite(key, value))})
+        tx.insert("version_metric", {**of, "key": key, "value": check_finite(key, value)})
 
 
 def update_version(tx: WriteTx, ask: c.UpdateVersion, actor: Actor) -> Version:

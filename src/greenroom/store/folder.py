@@ -5,7 +5,6 @@ A server opens it for its life, with a writer thread. An embedded process opens 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import secrets
@@ -88,6 +87,8 @@ class FolderStore:
     ) -> Any:
         """Run a use case in the writer's next batch; returns when it is durable."""
         job = Job(use_case, command, actor, request, route, result)
+        import asyncio  # an embedded registry never needs it, and it is slow to load
+
         return await asyncio.wrap_future(self._submit(job))
 
     def write_now(
@@ -116,6 +117,8 @@ class FolderStore:
 
     async def search(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
         """Run a read that may take longer on a reader thread, so that it holds up no look-up."""
+        import asyncio
+
         return await asyncio.get_running_loop().run_in_executor(
             self._searchers, self.search_now, use_case, command, actor
         )

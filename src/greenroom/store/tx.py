@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from greenroom.core.audit import Event, Head
+from greenroom.core.canonical import canonical_plain, with_list
 from greenroom.core.digest import Manifest
 from greenroom.core.model import Actor
 from greenroom.store.driver import Connection
@@ -37,7 +38,7 @@ class WriteTx(ReadTx):
         self._seq = head.size + before + 1
         self._now = now
         self._request = request
-        self._changes: list[list[Any]] = []
+        self._changes: list[str] = []  # canonical texts, made while the rows are at hand
         self.event: Event | None = None
 
     @property
@@ -55,7 +56,7 @@ class WriteTx(ReadTx):
         self._open()
         full = self._texts.row(table, row)
         self.db.run(self._texts.insert(table), full)
-        self._changes.append(["put", table, full])
+        self._changes.append(canonical_plain(["put", table, full]))
 
     def update(self, table: str, key: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
         """See the port."""
@@ -65,14 +66,14 @@ class WriteTx(ReadTx):
         )
         if touched != 1:
             raise RuntimeError(f"update of {table} {dict(key)} touched {touched} rows")
-        self._changes.append(["set", table, dict(key), dict(changes)])
+        self._changes.append(canonical_plain(["set", table, dict(key), dict(changes)]))
 
     def remove(self, table: str, key: Mapping[str, Any]) -> bool:
         """See the port."""
         self._open()
         touched = self.db.run(self._texts.delete(table, tuple(key)), {f"k_{k}": v for k, v in key.items()})
         if touched:
-            self._changes.append(["cut", table, dict(key)])
+            self._changes.append(canonical_plain(["cut", table, dict(key)]))
         return touched > 0
 
     def put_blob(self, digest: str, size_bytes: int) -> None:
@@ -127,13 +128,15 @@ class WriteTx(ReadTx):
     ) -> None:
         """See the port."""
         self._open()
+        fields = {**(body or {}), "verified": actor.verified}
         self.event = Event(
             type=type,
             actor=actor.name,
             request=self._request,
             model=model,
             version=version,
-            body={**(body or {}), "verified": actor.verified, "changes": self._changes},
+            body=fields,
+            body_text=with_list(fields, "changes", self._changes),
         )
 
     def finish(self) -> Event | None:

@@ -75,14 +75,17 @@ class BlobStoreConformance:
 
     @pytest.fixture
     def store(self) -> BlobStore:
+        """An empty store."""
         raise NotImplementedError
 
     @pytest.fixture
     def reopened(self) -> Reopen:
+        """Opens the same blobs as another process would."""
         raise NotImplementedError
 
     @pytest.fixture
     def damage(self) -> Damage:
+        """Flips one bit of a blob behind the store's back."""
         raise NotImplementedError
 
     @pytest.mark.parametrize("size", SIZES)
