@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import greenroom
 from demo.story import Untrue
 
 DATABASE = "greenroom.db"
@@ -16,8 +17,8 @@ _NOT_COPIED = shutil.ignore_patterns("server.lock", "turn.lock")
 def copy_registry(data: Path, to: Path) -> Path:
     """Copy a data folder while nothing writes to it, and bring what waits in its log into the database file."""
     shutil.copytree(data, to, ignore=_NOT_COPIED)
-    with contextlib.closing(sqlite3.connect(to / DATABASE)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with greenroom.connect(data=to) as registry:  # the last to close it brings its write-ahead log in
+        registry.lifecycle()
     return to
 
 

@@ -14,8 +14,8 @@ def roll_back(scene: Scene) -> None:
     story, name, best = scene.story, scene.names["tumour"], len(scene.candidates["breast_cancer"])
     story.chapter("3 a.m.: back")
     story.say(
-        f"The forest raises false alarms. Version 2 is in Production, and before it was version {best}: one command gives the place "
-        'back. "Current minus one" would have been version 1, which is what many scripts do.'
+        f"The forest raises false alarms. Version 2 is in Production, and before it was version {best}: one command "
+        'gives the place back. "Current minus one" would have been version 1, which is what many scripts do.'
     )
     scene.shell.run(f'greenroom rollback {name} --reason "{WHY_BACK}"', says=[str(best)])
     scene.steps["back"] = now_ms()
@@ -33,9 +33,19 @@ def look_back(scene: Scene) -> None:
             claim=f"it was version {version}",
         )
     scene.shell.run(
-        f"greenroom which {name} Production --at 2020-01-01", exits=4, says=["Nobody"], claim="and nobody, before there was one"
+        f"greenroom which {name} Production --at 2020-01-01",
+        exits=4,
+        says=["Nobody"],
+        claim="and nobody, before there was one",
     )
-    scene.shell.run(f"greenroom history {name} --slot Production", says=[WHY_BACK, "trial of the forest"], claim="with who and why")
+    scene.shell.run(
+        f"greenroom history {name} --slot Production", says=[WHY_BACK, "trial of the forest"], claim="with who and why"
+    )
+    scene.shell.run(
+        f"greenroom models describe --model-uri models:/{name}/Production",
+        says=["auc", str(scene.candidates["breast_cancer"][best - 1].metrics["auc"])],
+        claim="and all that is known about who is there now",
+    )
     story.line("")
     for label in ("tumour", "wine"):
         story.line(f"  {scene.names[label]}", "bold")
@@ -55,15 +65,18 @@ def prove(scene: Scene) -> None:
     story.chapter("Can it be proven?")
     story.say("Every change, and every refusal, is one entry of a log: chained, in a Merkle tree, its head signed.")
     scene.shell.run("greenroom audit verify", says=["ok"], claim="log, tables and blobs fit together")
-    text = scene.shell.run("greenroom audit checkpoint", claim="the signed head, to be kept elsewhere")
+    scene.shell.run("greenroom audit checkpoint", says=["greenroom/"], claim="the signed head, to be kept elsewhere")
     report = scene.registry.audit_verify()
-    story.check(report.status == "ok" and not report.findings, f"{report.entries} entries, nothing wrong", report.findings)
-    scene.facts["audit entries"] = report.entries
+    story.check(
+        report.status == "ok" and not report.findings, f"{report.entries} entries, nothing wrong", report.findings
+    )
     (scene.work / "checkpoint.txt").write_text(scene.registry.audit_checkpoint().note, "utf-8")
-    scene.facts["signed head"] = text.strip().splitlines()[0] if text.strip() else ""
+    scene.facts["audit entries"] = report.entries + 1
     scene.registry.tag(scene.names["tumour"], {"reviewed": "yes"})
     scene.shell.run(
-        "greenroom audit verify --checkpoint checkpoint.txt", says=["ok"], claim="the log has grown since, and nothing before was rewritten"
+        "greenroom audit verify --checkpoint checkpoint.txt",
+        says=["ok"],
+        claim="the log has grown since, and nothing before was rewritten",
     )
 
 
@@ -78,22 +91,39 @@ def harm(scene: Scene) -> None:
     copy = copy_registry(scene.data, scene.work / "copy-blob")
     story.line(f"    {flip_bit(blob_path(copy, file.digest), file.size_bytes // 2)}", "yellow")
     where = {"GREENROOM_URL": "", "GREENROOM_DATA": copy.name}
-    scene.shell.run(f"greenroom verify {name} {holder}", exits=7, says=[file.path], env=where, claim=f"found: {file.path} is named")
+    scene.shell.run(
+        f"greenroom verify {name} {holder}", exits=7, says=[file.path], env=where, claim=f"found: {file.path} is named"
+    )
 
     story.say("One bit of the database, in the reason that somebody gave for the rollback:")
     copy = copy_registry(scene.data, scene.work / "copy-database")
     story.line(f"    {flip_in_text(copy / DATABASE, WHY_BACK)}", "yellow")
     where = {"GREENROOM_URL": "", "GREENROOM_DATA": copy.name}
-    scene.shell.run("greenroom audit verify", exits=1, says=["tampered"], env=where, shown=8, claim="found: tampered, exit code 1")
+    scene.shell.run(
+        "greenroom audit verify",
+        exits=1,
+        says=["tampered", "reason"],
+        env=where,
+        shown=8,
+        claim="found: tampered, exit code 1",
+    )
 
-    story.say("A row changed with a database tool: version 1 was never in Production before the second one, says somebody.")
+    story.say(f"A number changed with a database tool: version {holder} is better than it was, it says now.")
     copy = copy_registry(scene.data, scene.work / "copy-row")
     changed = run_sql(
         copy,
-        "UPDATE tenure SET since_by = ? WHERE slot = ? AND version = ? AND model_id = (SELECT id FROM model WHERE name = ?)",
-        ("somebody else", "Production", 1, name),
+        "UPDATE version_metric SET value = 0.9999 WHERE key = 'auc' AND version = ? "
+        "AND model_id = (SELECT id FROM model WHERE name = ?)",
+        (holder, name),
     )
-    story.check(changed >= 1, f"{changed} row changed behind the log's back")
+    story.check(changed == 1, "one row changed behind the log's back", f"{changed} rows")
     where = {"GREENROOM_URL": "", "GREENROOM_DATA": copy.name}
-    scene.shell.run("greenroom audit verify", exits=1, says=["tampered", "tenure"], env=where, shown=8, claim="found: the row is not what the log says")
+    scene.shell.run(
+        "greenroom audit verify",
+        exits=1,
+        says=["tampered", "auc"],
+        env=where,
+        shown=8,
+        claim="found: the row is not what the log says",
+    )
     scene.shell.run("greenroom audit verify", says=["ok"], claim="and the registry itself is untouched")

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +24,7 @@ from demo.server import NotStarted, Server  # noqa: E402
 from demo.shell import Shell  # noqa: E402
 from demo.story import Story, Untrue  # noqa: E402
 from demo.training import train_all  # noqa: E402
+from greenroom import Registry  # noqa: E402
 from greenroom.core.errors import GreenroomError  # noqa: E402
 
 ACTOR = "dana"
@@ -81,11 +83,14 @@ def _environment(url: str) -> dict[str, str]:
             "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}  # fmt: skip
 
 
-def _open(story: Story, server: Server, shell: Shell, registry: object, data: Path, work: Path) -> Scene:
+def _open(story: Story, server: Server, shell: Shell, registry: Registry, data: Path, work: Path) -> Scene:
     story.chapter("A server")
     story.command(" ".join(["greenroom", "server", "--data", _short(data), "--port", server.words[-1]]))
     story.output(f"Greenroom is ready at {server.url}")
-    story.check(bool(registry.info().get("version")), f"ready after {server.ready_s:.2f} s: one process, one folder, no account needed on loopback")
+    story.check(
+        bool(registry.info().get("version")),
+        f"ready after {server.ready_s:.2f} s: one process, one folder, no account needed on loopback",
+    )
     names = fresh_names(registry)
     if names["tumour"] != MODELS[0]:
         story.say(f"The folder holds an earlier run; this one calls its models {', '.join(names.values())}.")
@@ -96,11 +101,19 @@ def _open(story: Story, server: Server, shell: Shell, registry: object, data: Pa
     story.say("Eleven small models on four data sets that ship with scikit-learn, trained now:")
     scene.candidates = train_all()
     rows = [
-        (name, number, each.what, ", ".join(f"{key} {value:g}" for key, value in each.metrics.items()), f"{each.seconds * 1000:.0f} ms")
+        (
+            name,
+            number,
+            each.what,
+            ", ".join(f"{key} {value:g}" for key, value in each.metrics.items()),
+            f"{each.seconds * 1000:.0f} ms",
+        )
         for name, candidates in scene.candidates.items()
         for number, each in enumerate(candidates, 1)
     ]
-    story.table(("data set", "version", "model", "on held-out data", "trained in"), rows, right=("version", "trained in"))
+    story.table(
+        ("data set", "version", "model", "on held-out data", "trained in"), rows, right=("version", "trained in")
+    )
     story.check(len(rows) == 11, f"{len(rows)} models are trained")
     scene.facts["models trained"] = len(rows)
     scene.steps["began"] = now_ms()
@@ -129,10 +142,14 @@ def _sum_up(scene: Scene) -> None:
 
 
 def _explore(story: Story, server: Server) -> None:
+    with urllib.request.urlopen(f"{server.url}/docs", timeout=10) as page:
+        story.check(page.status == 200, "the API's reference page is there")
     story.line("")
     story.line(f"The server is at     {server.url}", "bold")
     story.line(f"The API's reference  {server.url}/docs")
-    story.line(f"Try                  export GREENROOM_URL={server.url}; {_short(Path(sys.executable).parent / 'greenroom')} list")
+    story.line(
+        f"Try                  export GREENROOM_URL={server.url}; {_short(Path(sys.executable).parent)}/greenroom list"
+    )
     if os.environ.get("DEMO_EXIT") == "1":
         story.line("DEMO_EXIT=1: it stops now.")
         code = server.stop()

@@ -24,6 +24,8 @@ class Story:
 
     def __init__(self, out: TextIO | None = None) -> None:
         self.console = Console(file=out or sys.stdout, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = WIDTH + 12
         self.claims = 0
         self.chapters = 0
         self._began = time.monotonic()
@@ -42,8 +44,9 @@ class Story:
         """Begin the next chapter."""
         self.chapters += 1
         self.line("")
-        self.line(f"{self.chapters}. {title}", "bold cyan")
-        self.line(("─" if self.unicode else "-") * (len(title) + 4), "cyan")
+        heading = f"{self.chapters}. {title}"
+        self.line(heading, "bold cyan")
+        self.line(("─" if self.unicode else "-") * len(heading), "cyan")
 
     def say(self, text: str) -> None:
         """Tell a paragraph."""
@@ -61,6 +64,10 @@ class Story:
         """Show a command that runs next, as one could type it."""
         self.line("")
         self.line(f"    $ {text}", "bold magenta")
+
+    def error(self, text: str) -> None:
+        """Show the text of an exception, wrapped."""
+        self.output("\n".join(textwrap.wrap(text, WIDTH - 6, subsequent_indent="  ", break_on_hyphens=False)))
 
     def output(self, text: str) -> None:
         """Show what a command or a call printed."""

@@ -64,7 +64,11 @@ def train_all() -> dict[str, list[Candidate]]:
 def _tumours() -> Sequence[Recipe]:
     return (
         ("naive Bayes", GaussianNB, {}),
-        ("random forest", lambda: RandomForestClassifier(12, max_depth=3, random_state=SEED), {"trees": 12, "depth": 3}),
+        (
+            "random forest",
+            lambda: RandomForestClassifier(12, max_depth=3, random_state=SEED),
+            {"trees": 12, "depth": 3},
+        ),
         ("logistic regression", lambda: make_pipeline(StandardScaler(), LogisticRegression(C=0.5)), {"C": 0.5}),
     )
 

@@ -13,8 +13,8 @@ def push(scene: Scene) -> None:
     story, name = scene.story, scene.names["digits"]
     story.chapter("Without MLflow: the client of its own")
     story.say(
-        "Three readers of handwritten digits. `push` sends a folder, whatever is in it, hashes every byte, and registers it with "
-        "metrics, parameters, the data's digests, and the context that can be seen: commit, Python, packages."
+        "Three readers of handwritten digits. `push` sends a folder, whatever is in it, hashes every byte, and registers "
+        "it with metrics, parameters, the data's digests, and the context that can be seen: commit, Python, packages."
     )
     story.python(f'''
         registry = greenroom.connect("{scene.server.url}")
@@ -29,7 +29,11 @@ def push(scene: Scene) -> None:
             version,
         )
     again = scene.registry.push(scene.work / f"{name}-1", name, description="the same bytes once more")
-    story.check(again.digest == versions[0].digest, f"the same bytes have the same digest: version {again.version} shares them", again)
+    story.check(
+        again.digest == versions[0].digest,
+        f"the same bytes have the same digest: version {again.version} shares them",
+        again,
+    )
     _missing_stage(scene, name)
     _skipped_stage(scene, name)
 
@@ -44,7 +48,9 @@ def _push(scene: Scene, name: str, number: int) -> Version:
 
 
 def _missing_stage(scene: Scene, name: str) -> None:
-    scene.story.say("A stage that does not exist is said to be missing, with the ones there are and the command that makes it:")
+    scene.story.say(
+        "A stage that does not exist is said to be missing, with the ones there are and the command that makes it:"
+    )
     scene.shell.run(
         f"greenroom models transition-stage --model-name {name} --version 1 --stage Prod",
         exits=1,
@@ -55,8 +61,8 @@ def _missing_stage(scene: Scene, name: str) -> None:
 def _skipped_stage(scene: Scene, name: str) -> None:
     story = scene.story
     story.say(
-        "Nobody has to pass through Staging under the standard lifecycle, but who does not is flagged, in the answer and for good "
-        "in the log. Which version is the best, the registry knows itself:"
+        "Nobody has to pass through Staging under the standard lifecycle, but who does not is flagged, in the answer and "
+        "for good in the log. Which version is the best, the registry knows itself:"
     )
     candidates = scene.candidates["digits"]
     best = max(range(len(candidates)), key=lambda index: candidates[index].metrics["accuracy"]) + 1
@@ -74,7 +80,9 @@ def from_the_shell(scene: Scene) -> None:
     story, name = scene.story, scene.names["diabetes"]
     candidates = scene.candidates["diabetes"]
     story.chapter("From the shell alone")
-    story.say("The same round for the diabetes data, as a Makefile or a CI job would do it; a lower error is better here.")
+    story.say(
+        "The same round for the diabetes data, as a Makefile or a CI job would do it; a lower error is better here."
+    )
     for number, candidate in enumerate(candidates, 1):
         folder = save_folder(candidate, scene.work / f"{name}-{number}")
         data = candidate.data.recorded[0]
@@ -86,11 +94,15 @@ def from_the_shell(scene: Scene) -> None:
             says=[name],
         )
     best = min(range(len(candidates)), key=lambda index: candidates[index].metrics["rmse"]) + 1
-    scene.shell.run(f"greenroom diff {name} 1 {best}", says=["rmse", "model.skops"], claim="what changed, file by file and number by number")
+    scene.shell.run(
+        f"greenroom diff {name} 1 {best}",
+        says=["rmse", "model.skops"],
+        claim="what changed, file by file and number by number",
+    )
     scene.shell.run(f"greenroom promote {name} {best} --to Staging --reason 'lowest error so far'")
     scene.shell.run(f"greenroom promote {name} --best rmse:min --to Production")
     scene.check_holder(name, best, f"version {best} ({candidates[best - 1].what}) is in Production")
-    scene.shell.run(f"greenroom pull {name}@Production served", claim="fetched, every byte verified")
+    scene.shell.run(f"greenroom pull {name}@Production served", says=["verified"], claim="fetched and verified")
     patients, _ = candidates[best - 1].data.test
     guessed = load_folder(scene.work / "served").predict(patients)
     story.check(
@@ -103,21 +115,30 @@ def guarded(scene: Scene) -> None:
     """Chapter: a stricter lifecycle for some models."""
     story, name = scene.story, scene.names["wine"]
     story.chapter("A stricter lifecycle: guarded")
-    story.say("What needs more care gets more: under `guarded`, Production is entered from Staging only, and past gates.")
+    story.say(
+        "What needs more care gets more: under `guarded`, Production is entered from Staging only, and past gates."
+    )
     scene.shell.run('greenroom lifecycle use guarded --models "wine*"')
     for number, candidate in enumerate(scene.candidates["wine"], 1):
         folder = save_folder(candidate, scene.work / f"{name}-{number}")
-        scene.registry.push(folder, name, metrics=candidate.metrics, params=candidate.params, datasets=candidate.data.recorded)
+        scene.registry.push(
+            folder, name, metrics=candidate.metrics, params=candidate.params, datasets=candidate.data.recorded
+        )
     story.python(f'registry.promote("{name}", 1, to="Production")')
     refused = None
     try:
         scene.registry.promote(name, 1, to="Production")
     except Refused as exc:
         refused = exc
-        story.output(f"greenroom.Refused: {exc}")
+        story.error(f"greenroom.Refused: {exc}")
     story.check(refused is not None and "Staging" in str(refused), "a skipped stage is refused here")
     scene.shell.run(f"greenroom promote {name} 1 --to Staging")
-    scene.shell.run(f"greenroom promote {name} 1 --to Production", exits=1, says=["description"], claim="a gate asks for a description first")
+    scene.shell.run(
+        f"greenroom promote {name} 1 --to Production",
+        exits=1,
+        says=["description"],
+        claim="a gate asks for a description first",
+    )
     scene.shell.run(f'greenroom record {name} 1 --description "Which of three cultivars a wine is made from"')
     scene.shell.run(f"greenroom promote {name} 1 --to Production", claim="with it the gate passes")
     scene.shell.run(f'greenroom record {name} 2 --description "The same, by naive Bayes"')

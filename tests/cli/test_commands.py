@@ -253,7 +253,12 @@ def test_the_log_is_exported_with_its_checkpoint(churn, lonely):
         lines = (lonely / "kept" / "entries.jsonl").read_text("utf-8").splitlines()
         assert len(lines) == ran.data["entries"] == ran.data["size"]
         assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
-        assert sorted(each.name for each in (lonely / "kept").iterdir()) == ["checkpoint", "entries.jsonl", "key"]
+        assert sorted(each.name for each in (lonely / "kept").iterdir()) == [
+            "checkpoint",
+            "entries.jsonl",
+            "key",
+            "tile",
+        ]
         assert churn("audit", "verify", "--checkpoint", "kept/checkpoint").code == 0
         churn("promote", "churn", 1, "--to", "Staging")
 

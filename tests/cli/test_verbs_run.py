@@ -222,7 +222,7 @@ def test_promoting_into_an_occupied_stage_is_refused_with_both_ways_out(models, 
     ran = models(f"transition-stage --model-name {name} --version 2 --stage Production")
     assert (ran.code, ran.out) == (1, "")
     assert "is held by version 1" in ran.err
-    assert f"greenroom archive '{name}' 1" in ran.err
+    assert f"greenroom archive {name} 1" in ran.err
     assert "--swap" in ran.err
     assert stages(place, name)[1] == "Production"
 

@@ -129,14 +129,6 @@ def test_it_says_the_same_as_the_standard_encoder_and_is_its_own_fixed_point(val
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number or 0.0)
 ROWS = st.dictionaries(st.text(), st.none() | st.booleans() | NUMBERS | st.text(), max_size=6)
-    st.text(),
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False).map(lambda x: x or 0.0)
-    | st.text(),
-    max_size=6,
-)
 
 
 @given(st.lists(ROWS, max_size=4), ROWS.map(lambda row: {f"f{key}": value for key, value in row.items()}))

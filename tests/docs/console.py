@@ -157,7 +157,7 @@ class Terminal:
         script = self.folder / "command.sh"
         script.write_text(command + "\n", "utf-8")
         assert self._shell.stdin is not None
-        self._shell.stdin.write(f". {shlex.quote(str(script))} </dev/null; printf '{_END} %s\\n' $?\n")
+        self._shell.stdin.write(f". {shlex.quote(str(script))} </dev/null; printf '%s %s\\n' '{_END}' $?\n")
         self._shell.stdin.flush()
         end = re.compile(re.escape(_END.encode()) + rb" (\d+)\r?\n")
         while not (found := end.search(self._read)):

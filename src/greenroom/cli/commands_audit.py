@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,10 @@ from greenroom.cli.command import Command, Group
 from greenroom.cli.output import when
 from greenroom.cli.params import first, limit_option, read_document
 from greenroom.cli.session import Session, pass_session
+from greenroom.core.audit import Entry
+from greenroom.core.canonical import canonical_text
 from greenroom.core.codec import to_plain
+from greenroom.core.export import log_files
 
 if TYPE_CHECKING:
     from greenroom.services.answers import AuditEntry, VerifyReport
@@ -106,8 +109,9 @@ def checkpoint(session: Session) -> None:
 def export(session: Session, folder: str) -> None:
     """Write log and signed checkpoint into a folder, to be kept elsewhere.
 
-    `entries.jsonl` (one entry per line), `checkpoint` (signed, over exactly these entries), `key` (to check it with).
-    Files of an earlier export are replaced, each at once.
+    `entries.jsonl` (one entry per line, with its body), `tile/` (entry bundles and hash tiles for standard verifiers),
+    `key`, and last `checkpoint` (signed, over exactly these entries). Files of an earlier export are replaced, each at
+    once.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -115,10 +119,28 @@ def export(session: Session, folder: str) -> None:
     with busy(session.out, "Exporting"):
         entries = islice(session.registry.audit_log(), head.size)
         count = _replace(target / "entries.jsonl", (_line(entry) for entry in entries))
+        for path, content in log_files(_read(target / "entries.jsonl"), head.size, bytes.fromhex(head.root)):
+            _replace_bytes(target / path, content)
     _replace(target / "key", [head.key.rstrip("\n") + "\n"])
     _replace(target / "checkpoint", [head.note])
     written = {"folder": str(target), "entries": count, "size": head.size, "root": head.root}
     session.out.result(written, f"{count} entries and the checkpoint of {head.size} are in {target}.")
+
+
+def _read(path: Path) -> Iterator[Entry]:
+    """Yield the entries as they were just written, so that what is proven is what is kept."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            told = json.loads(line)
+            told["body_text"] = canonical_text(told.pop("body"))
+            yield Entry(**told)
+
+
+def _replace_bytes(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".new")
+    draft.write_bytes(content)
+    draft.replace(path)
 
 
 def _line(entry: AuditEntry) -> str:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
@@ -33,12 +33,6 @@ _UPLOAD_ID = re.compile(r"[a-z0-9-]{1,64}")
 
 class _CutShort(InvalidInput):
     """The body ended before it was complete."""
-
-
-class _HashedUpload(BlobUpload, Protocol):
-    """What it takes besides the port when nobody tells the digest beforehand."""
-
-    def finish_as_hashed(self) -> tuple[str, int]: ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ async def receive_blob(
     part = Part(f"whole-{uuid.uuid4().hex}", digest, size, resumable=False)
     async with _receiving(request, registry.blobs, part) as (shop, upload):
         if digest is None:
-            found, count = await shop.run(cast(_HashedUpload, upload).finish_as_hashed)
+            found, count = await shop.run(upload.finish_as_hashed)
         else:
             found, count = digest, upload.received
             await shop.run(upload.finish, found, count if size is None else size)

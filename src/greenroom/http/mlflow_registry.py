@@ -5,7 +5,6 @@ Source: mlflow-compat sections 3 to 5; design, section 9.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -32,7 +31,6 @@ SNAPSHOTS: Final = "api/2.0/mlflow-artifacts/artifacts/snapshots"
 _INACTIVE: Final = frozenset({"none", "archived"})
 _LATEST = "latest"
 _IS_PROMPT = "mlflow.prompt.is_prompt"
-_READS_BEFORE_PAUSE = 10
 _MAX_COPIES_OF_COPIES = 20
 
 
@@ -206,14 +204,8 @@ def _search(kind: type[Any], given: Mapping[str, Any], page_size: int) -> Any:
 async def _search_models(call: Call) -> Body:
     size = _page_size(call.given, default=100, most=MODELS_PER_PAGE)
     page = await call.do("search_models", _search(c.SearchModels, call.given, size))
-    found = []
-    for count, model in enumerate(page.items, start=1):
-        try:
-            found.append(await _rendered(call, model))
-        except NotFound:  # deleted since the page was read
-            continue
-        if count % _READS_BEFORE_PAUSE == 0:  # point reads run on the event loop: let others have it
-            await asyncio.sleep(0)
+    latest = await call.do("latest_of_models", c.LatestOfModels(tuple(model.name for model in page.items)))
+    found = [wire.render_model(model, newest) for model, newest in zip(page.items, latest, strict=True)]
     return _page("registered_models", found, page.next_page_token)
 
 

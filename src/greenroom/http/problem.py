@@ -32,6 +32,7 @@ TITLES: dict[str, str] = {
     "unauthenticated": "Nobody knows who asks",
     "forbidden": "Not allowed",
     "not_found": "Not found",
+    "unknown_stage": "There is no such stage",
     "no_route": "There is nothing at this address",
     "method_not_allowed": "This address does not answer that method",
     "already_exists": "The name is taken",

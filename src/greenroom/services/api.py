@@ -103,6 +103,7 @@ BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 # What edges need besides: no native route of their own.
 INTERNAL: tuple[Operation, ...] = (
+    Operation("latest_of_models", "", "", "read", _SEARCH, c.LatestOfModels, tuple[tuple[m.Version, ...], ...], "reading:latest_of_models", "The newest versions of several models"),
     Operation("blob_stored", "", "", "register", _WRITE, c.BlobStored, None, "artifacts:blob_stored", "A blob is on disk"),
     Operation("snapshot_file", "", "", "read", _READ, c.SnapshotFile, m.File, "artifacts:snapshot_file", "One file of a snapshot"),
     Operation("snapshot_folder", "", "", "read", _SEARCH, c.SnapshotFolder, a.Folder, "artifacts:snapshot_folder", "A folder of a snapshot"),

@@ -43,6 +43,9 @@ class BlobUpload(Protocol):
         Raises InvalidInput when the bytes are not those of `digest` (the staged bytes are dropped then).
         """
 
+    def finish_as_hashed(self) -> tuple[str, int]:
+        """Make durable and publish under the digest that the bytes have; return it and the size in bytes."""
+
     def pause(self) -> None:
         """Close, keeping what is staged for a later resume."""
 

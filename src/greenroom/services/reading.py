@@ -47,6 +47,17 @@ def latest_versions(tx: ReadTx, ask: c.LatestVersions, actor: Actor) -> tuple[Ve
     return tuple(version_view(tx, model, get_version(tx, model, number)) for number in newest if number is not None)
 
 
+def latest_of_models(tx: ReadTx, ask: c.LatestOfModels, actor: Actor) -> tuple[tuple[Version, ...], ...]:
+    """Return the newest version in each stage of every model named, in that order; nothing for one that is not
+    there.
+    """
+    found = []
+    for name in ask.models:
+        there = tx.find_model(name) is not None
+        found.append(latest_versions(tx, c.LatestVersions(name), actor) if there else ())
+    return tuple(found)
+
+
 def get_holder(tx: ReadTx, ask: c.GetHolder, actor: Actor) -> a.Holding:
     """Return who holds a slot, or held it at a time. Raises NotFound for an unknown model or stage, InvalidInput."""
     model = get_model(tx, ask.model)

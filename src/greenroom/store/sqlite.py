@@ -23,6 +23,7 @@ from greenroom.store.driver import Params, Row
 
 OLDEST_SQLITE = 3_051_003
 CHECKSUM_VFS = "cksmvfs"
+OS_VFS = next(name for name in apsw.vfs_names() if name != CHECKSUM_VFS)  # loading the other makes that the default
 _CHECKSUM_BYTES = 8
 _BUSY_MS = 5_000
 _STEPS_BETWEEN_CHECKS = 20_000
@@ -62,7 +63,7 @@ class SQLite:
         self.path = path
         try:
             self._db = apsw.Connection(
-                str(path), flags=flags, vfs=CHECKSUM_VFS if checksums else None, statementcachesize=256
+                str(path), flags=flags, vfs=CHECKSUM_VFS if checksums else OS_VFS, statementcachesize=256
             )
             self._set(create=create, read_only=read_only)
         except apsw.Error as exc:

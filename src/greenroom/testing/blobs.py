@@ -181,7 +181,7 @@ class BlobStoreConformance:
         upload: BlobUpload = store.upload("u")
         upload.write(b"ab")
         upload.write(b"c")
-        hashed: _Hashed = upload  # type: ignore[assignment]
+        hashed: _Hashed = upload
         assert hashed.finish_as_hashed() == (digest_of(b"abc"), 3)
         assert read(store, digest_of(b"abc")) == b"abc"
 

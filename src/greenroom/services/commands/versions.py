@@ -126,3 +126,10 @@ class CompareVersions:
     model: str
     left: int
     right: int
+
+
+@dataclass(frozen=True)
+class LatestOfModels:
+    """The newest version in each stage of several models; one that is gone by now has none."""
+
+    models: tuple[str, ...]
