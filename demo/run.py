@@ -7,6 +7,7 @@ DEMO_EXIT=1        end when the story ends; else the server stays up for explori
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -32,6 +33,8 @@ ACTOR = "dana"
 
 def main() -> int:
     """Tell the story and return the exit code: 0, 1 when a claim does not hold, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # whoever reads through a pipe reads along
     story = Story()
     signal.signal(signal.SIGTERM, _as_interrupt)
     data = Path(os.environ.get("DEMO_DATA") or ROOT / "demo-data").resolve()
@@ -39,6 +42,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="greenroom-demo-") as work:
             _tell(story, data, Path(work))
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second one must not spoil the end
         story.line("\nInterrupted; the demo's server is stopped.", "yellow")
         return 130
     except Untrue as exc:
@@ -143,7 +147,7 @@ def _sum_up(scene: Scene) -> None:
 
 def _explore(story: Story, server: Server) -> None:
     with urllib.request.urlopen(f"{server.url}/docs", timeout=10) as page:
-        story.check(page.status == 200, "the API's reference page is there")
+        story.check(page.status == 200, "the reference page is there")
     story.line("")
     story.line(f"The server is at     {server.url}", "bold")
     story.line(f"The API's reference  {server.url}/docs")

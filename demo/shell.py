@@ -104,7 +104,7 @@ def _widen(terminal: int) -> None:
 
 
 def _read_all(terminal: int) -> str:
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         try:
             piece = os.read(terminal, 1 << 16)

@@ -43,8 +43,8 @@ def register(scene: Scene, client: Any) -> None:
     story, name = scene.story, scene.names["tumour"]
     story.chapter("The code you have: an unmodified mlflow client")
     story.say(
-        "Three models for the breast cancer data, saved by MLflow, uploaded by MLflow, registered by MLflow. Nothing in "
-        "this code knows Greenroom: it is pointed at the server, and metrics travel as tags."
+        "Three models for the breast cancer data, saved by MLflow, uploaded by MLflow, registered by MLflow. Nothing "
+        "in this code knows Greenroom: it is pointed at the server, and metrics travel as tags."
     )
     story.python(f'''
         mlflow.set_registry_uri("{scene.server.url}")
@@ -128,8 +128,8 @@ def conflict(scene: Scene, client: Any) -> None:
     story, name, best = scene.story, scene.names["tumour"], len(scene.candidates["breast_cancer"])
     story.chapter("Two versions for one place: the stage conflict")
     story.say(
-        f"Version {best} is better. With a stock MLflow server the next call quietly leaves two versions in Production. "
-        "Here it is refused, by name, with the ways out:"
+        f"Version {best} is better. With a stock MLflow server the next call quietly leaves two versions in "
+        "Production. Here it is refused, by name, with the ways out:"
     )
     client.transition_model_version_stage(name, str(best), "Staging")
     story.python(f'client.transition_model_version_stage("{name}", "{best}", "Production")')

@@ -13,8 +13,9 @@ def push(scene: Scene) -> None:
     story, name = scene.story, scene.names["digits"]
     story.chapter("Without MLflow: the client of its own")
     story.say(
-        "Three readers of handwritten digits. `push` sends a folder, whatever is in it, hashes every byte, and registers "
-        "it with metrics, parameters, the data's digests, and the context that can be seen: commit, Python, packages."
+        "Three readers of handwritten digits. `push` sends a folder, whatever is in it, hashes every byte, and "
+        "registers it with metrics, parameters, the data's digests, and the context that can be seen: commit, Python, "
+        "packages."
     )
     story.python(f'''
         registry = greenroom.connect("{scene.server.url}")
@@ -61,8 +62,8 @@ def _missing_stage(scene: Scene, name: str) -> None:
 def _skipped_stage(scene: Scene, name: str) -> None:
     story = scene.story
     story.say(
-        "Nobody has to pass through Staging under the standard lifecycle, but who does not is flagged, in the answer and "
-        "for good in the log. Which version is the best, the registry knows itself:"
+        "Nobody has to pass through Staging under the standard lifecycle, but who does not is flagged, in the answer "
+        "and for good in the log. Which version is the best, the registry knows itself:"
     )
     candidates = scene.candidates["digits"]
     best = max(range(len(candidates)), key=lambda index: candidates[index].metrics["accuracy"]) + 1

@@ -3,8 +3,8 @@
     ```console            commands after `$ `, continued after `> `; what follows is what must be printed
     ```python train.py    a file of that name is written (any language)
 
-In expected output `…` stands for anything within a line, a line of `…` alone for any number of lines. A command ends
-with 0 unless it says otherwise in a comment (`# exits 1`). `greenroom server` is started in the background on a free
+In expected output `…` stands for anything within a line, a line of `…` alone for any number of lines, and a time for any
+time. A command ends with 0 unless it says otherwise in a comment (`# exits 1`). `greenroom server` is started in the background on a free
 port, which stands in for the one that the page names.
 """
 
@@ -14,6 +14,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import shlex
 import struct
 import subprocess
@@ -25,8 +26,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXITS = re.compile(r"#\s*exits (\d+)\s*$")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\dZ?")
 _PORT = re.compile(r"127\.0\.0\.1:(\d+)")
 _COLUMNS = 160
+_PATIENCE_S = 120
 _END = "--- end of command"
 
 
@@ -85,6 +88,7 @@ def _commands(text: str, first: int) -> list[Step]:
 
 def matches(expected: tuple[str, ...], printed: list[str]) -> bool:
     """Say whether the printed lines are the expected ones; `…` is a wildcard."""
+    expected = tuple(_TIME.sub("…", line) for line in expected)
     pattern = "".join(
         r"(?:.*\n)*?" if line.strip() == "…" else ".*?".join(re.escape(part) for part in line.rstrip().split("…")) + r"\n"
         for line in expected
@@ -136,6 +140,13 @@ class Terminal:
 
     def run(self, step: Step) -> None:
         """Run a command. AssertionError when it prints or ends otherwise than the page says."""
+        lines, status = self.answer(step)
+        told = "\n".join((f"line {step.line}: $ {step.command}", "printed:", *lines))
+        assert matches(step.expected, lines), "\n".join((told, "expected:", *step.expected))
+        assert status == step.status, f"{told}\nended with {status}, not {step.status}"
+
+    def answer(self, step: Step) -> tuple[list[str], int]:
+        """Run a command and return what it printed, and its exit code."""
         command = _PORT.sub(lambda found: f"127.0.0.1:{self.ports.get(found[1], found[1])}", step.command)
         server = command.startswith("greenroom server")
         printed, status = self._execute(_in_background(command) if server else command)
@@ -144,10 +155,7 @@ class Terminal:
             self.ports[asked[1] if asked else "5000"] = real[1]
         for stated, real_port in self.ports.items():
             printed = printed.replace(f"127.0.0.1:{real_port}", f"127.0.0.1:{stated}")
-        lines = printed.replace("\r\n", "\n").rstrip("\n").split("\n") if printed.strip() else []
-        told = f"line {step.line}: $ {step.command}\nprinted:\n{printed}"
-        assert matches(step.expected, lines), f"{told}\nexpected:\n" + "\n".join(step.expected)
-        assert status == step.status, f"{told}\nended with {status}, not {step.status}"
+        return printed.replace("\r\n", "\n").rstrip("\n").split("\n") if printed.strip() else [], status
 
     def write(self, file: NewFile) -> None:
         """Write a file that the page gives."""
@@ -161,9 +169,15 @@ class Terminal:
         self._shell.stdin.flush()
         end = re.compile(re.escape(_END.encode()) + rb" (\d+)\r?\n")
         while not (found := end.search(self._read)):
-            self._read += os.read(self._master, 65536)
+            self._read += self._more(command)
         printed, self._read = self._read[: found.start()], self._read[found.end() :]
         return printed.decode(), int(found[1])
+
+    def _more(self, command: str) -> bytes:
+        ready, _, _ = select.select([self._master], [], [], _PATIENCE_S)
+        if not ready or self._shell.poll() is not None:
+            raise RuntimeError(f"no end of {command!r}; so far: {self._read.decode(errors='replace')}")
+        return os.read(self._master, 65536)
 
     def close(self) -> None:
         """End the servers that the page started, by their own process ids, then the shell."""

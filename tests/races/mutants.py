@@ -27,13 +27,13 @@ def nobody_leaves() -> None:
 
 
 def _without_index() -> None:
-    make = folder._make_schema
+    make = folder.make_schema
 
-    def made(db: Any) -> None:
-        make(db)
+    def made(db: Any, ddl: Any) -> None:
+        make(db, ddl)
         db.run(INDEX)
 
-    folder._make_schema = made
+    folder.make_schema = made
 
 
 def nobody_leaves_no_index() -> None:

@@ -52,7 +52,7 @@ def run(preset: str, examples: int, *, phases: tuple[Phase, ...] = (Phase.genera
 
 def test_every_write_operation_is_played() -> None:
     writes = {row.name for row in BY_NAME.values() if row.mode is Mode.WRITE}
-    assert {each.function.__name__ for each in RegistryMachine.setup_state().rules} == writes
+    assert {each.function.__name__.partition("__")[0] for each in RegistryMachine.setup_state().rules} == writes
 
 
 @pytest.mark.slow

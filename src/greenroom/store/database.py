@@ -1,0 +1,164 @@
+"""The store over any database: the writer, the point reads, the searches. Subclasses know how a connection is opened.
+
+Everything here is written against `store.driver.Connection`; which database it is, a subclass knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from greenroom.core.errors import Unavailable
+from greenroom.core.model import Actor
+from greenroom.services.ports import Request, Signer
+from greenroom.store.driver import Connection
+from greenroom.store.migrate import SCHEMA
+from greenroom.store.texts import Texts
+from greenroom.store.tx import ReadTx, UseCase
+from greenroom.store.writer import BatchRunner, Clock, Job, Writer
+
+SEARCH_LIMIT_S = 10.0
+
+
+def wall_clock() -> int:
+    """Return now in UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class DatabaseStore:
+    """Runs use cases: writes in batches, reads in snapshots. `serve=True` has a writer thread of its own."""
+
+    reads_inline = True  # a point read takes microseconds: no thread hop
+    readers = 2
+
+    def __init__(self, db: Connection, signer: Signer, *, serve: bool, clock: Clock) -> None:
+        """`db` is the writer's connection from here on; `close` closes it."""
+        self._db = db
+        self._signer = signer
+        self._runner = BatchRunner(db, signer, clock)
+        self._reading = threading.RLock()
+        self._searchers = ThreadPoolExecutor(self.readers, thread_name_prefix="greenroom-search")
+        self._local = threading.local()
+        self._open: list[Connection] = []
+        self._reader = self.connect() if self.reads_inline else None
+        self._writer = Writer(self._runner) if serve else None
+        self._closed = False
+
+    def connect(self) -> Connection:
+        """Open one more connection, for reading."""
+        raise NotImplementedError
+
+    def its_turn(self) -> contextlib.AbstractContextManager[None]:
+        """What an embedded write waits for before it begins."""
+        return contextlib.nullcontext()
+
+    @property
+    def signer(self) -> Signer:
+        """The key that signs the log."""
+        return self._signer
+
+    async def write(
+        self, use_case: UseCase, command: Any, actor: Actor, *, request: Request, route: str, result: Any
+    ) -> Any:
+        """Run a use case in the writer's next batch; returns when it is durable."""
+        job = Job(use_case, command, actor, request, route, result)
+        import asyncio  # an embedded registry never needs it, and it is slow to load
+
+        return await asyncio.wrap_future(self._submit(job))
+
+    def write_now(
+        self, use_case: UseCase, command: Any, actor: Actor, *, request: Request, route: str, result: Any
+    ) -> Any:
+        """The same, waiting for it here. Embedded: takes its turn. Raises Conflict when a server owns the folder by
+        now.
+        """
+        job = Job(use_case, command, actor, request, route, result)
+        if self._writer is not None:
+            return self._submit(job).result()
+        with self._reading, self.its_turn():
+            self._runner.run([job])
+        return job.future.result()
+
+    def _submit(self, job: Job) -> Any:
+        if self._writer is None:
+            raise Unavailable("an embedded registry writes with call_now only.")
+        return self._writer.submit(job)
+
+    def read(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
+        """Run a point read here and now, on one connection kept for it."""
+        if self._reader is None:
+            return self.search_now(use_case, command, actor)
+        with self._reading, self._translated(self._reader), self._reader.snapshot():
+            return use_case(ReadTx(self._reader), command, actor)
+
+    async def search(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
+        """Run a read that may take longer on a reader thread, so that it holds up no look-up."""
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(
+            self._searchers, self.search_now, use_case, command, actor
+        )
+
+    def search_now(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
+        """The same in this thread, on this thread's own connection, with a limit on its time."""
+        with self.snapshot(limit_s=SEARCH_LIMIT_S) as tx:
+            return use_case(tx, command, actor)
+
+    @contextlib.contextmanager
+    def snapshot(self, *, limit_s: float | None = None) -> Iterator[ReadTx]:
+        """Open a consistent view on this thread's own connection."""
+        db = self._search_db()
+        with self._translated(db), db.snapshot(limit_s=limit_s):
+            yield ReadTx(db)
+
+    def _search_db(self) -> Connection:
+        db: Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = self.connect()
+            self._open.append(db)
+        return db
+
+    @contextlib.contextmanager
+    def _translated(self, db: Connection) -> Iterator[None]:
+        try:
+            yield
+        except Exception as exc:
+            ours = db.translate(exc)
+            if ours is exc:
+                raise
+            raise ours from exc
+
+    def close(self) -> None:
+        """Finish what is queued, then close every connection. Twice is no error."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._writer.stop(timeout_s=30)
+        self._searchers.shutdown(wait=True)
+        for db in [*self._open, self._reader]:
+            if db is not None:
+                db.close()
+        self.before_end()
+        self._db.close()
+
+    def before_end(self) -> None:
+        """What is left to do on the writer's connection before it is closed."""
+
+
+def make_schema(db: Connection, ddl: Sequence[str]) -> None:
+    """Make the tables of an empty database, and the facts that are fixed from then on."""
+    texts = Texts(db)
+    facts = {"schema": SCHEMA, "page_secret": secrets.token_hex(32), "registry": secrets.token_hex(8)}
+    db.begin()
+    for statement in ddl:
+        db.run(statement)
+    for key, value in facts.items():
+        db.run(texts.insert("meta"), {"key": key, "value": json.dumps(value)})
+    db.commit()
