@@ -19,7 +19,7 @@ from greenroom.store.statements import SQLITE_INDEXES, STATEMENTS
 TARGET = Path(__file__).parent.parent / "src" / "greenroom" / "store" / "compiled"
 DIALECTS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "sqlite": (sqlite.dialect(paramstyle="named"), schema.SQLITE_EXTRAS),
-    "postgresql": (postgresql.dialect(paramstyle="pyformat"), ()),
+    "postgresql": (postgresql.dialect(paramstyle="pyformat"), schema.POSTGRESQL_EXTRAS),
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom import gates as _gate_types
 from greenroom.blobs.filesystem import FilesystemBlobs
-from greenroom.core.errors import Forbidden, Refused
+from greenroom.core.errors import Forbidden, Refused, Unavailable
 from greenroom.core.model import Actor
 from greenroom.core.presets import DEFAULT
 from greenroom.services import lifecycles
@@ -21,8 +21,9 @@ from greenroom.services.api import BY_NAME, Mode, Operation
 from greenroom.services.commands import UseLifecycle
 from greenroom.services.ports import BlobStore, ReadTx, Request, Signer
 from greenroom.store.compiled.sqlite import AUDITED, KEYS
+from greenroom.store.database import DatabaseStore
 from greenroom.store.folder import FolderStore
-from greenroom.store.inspection import page_findings, stored_rows
+from greenroom.store.keys import load_signer
 
 if TYPE_CHECKING:
     from greenroom.http.routing import Route
@@ -33,27 +34,20 @@ assert _gate_types  # importing the package registers the gate types
 
 
 class LocalRegistry:
-    """A registry on a data folder. Implements `services.ports.Registry` and, for slow use cases,
-    `services.ports.Desk`.
-    """
+    """A registry over a store and blobs: `services.ports.Registry`, and for slow use cases `services.ports.Desk`."""
 
-    def __init__(
-        self, folder: Path, *, create: bool = False, serve: bool = False, lifecycle: str | None = None
-    ) -> None:
-        """Open or make the folder's registry; `lifecycle` is the preset that a new one starts with, or switches to.
-
-        Raises NotFound, Conflict (owned by a server), Unavailable, IntegrityFailure, InvalidInput (no such preset).
+    def __init__(self, store: DatabaseStore, blobs: BlobStore, *, lifecycle: str | None = None) -> None:
+        """Take over the store; `lifecycle` is the preset that a new registry starts with, or an older one switches
+        to.
         """
-        if lifecycle is not None:
-            lifecycles.check_preset(lifecycle)
-        self.store = FolderStore(folder, create=create, serve=serve)
+        self.store = store
+        self.blobs = blobs
+        self._use_cases: dict[str, Callable[..., Any]] = {}
         try:
-            self.blobs: BlobStore = FilesystemBlobs(folder / BLOBS)
             self._begin(lifecycle)
         except BaseException:
-            self.store.close()
+            store.close()
             raise
-        self._use_cases: dict[str, Callable[..., Any]] = {}
 
     def _begin(self, lifecycle: str | None) -> None:
         """Write the first entry of a new log, or switch the default lifecycle if the caller named another one."""
@@ -78,12 +72,12 @@ class LocalRegistry:
         return self.store.snapshot()
 
     def rows(self) -> contextlib.AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
-        """The raw rows of every table, read past the page checksums, for verification."""
-        return stored_rows(self.store.folder)
+        """The raw rows of every table, for verification."""
+        return self.store.rows()
 
     def pages(self) -> Iterator[tuple[str, str]]:
-        """What is wrong with the database file below the tables: (where, what) pairs."""
-        return page_findings(self.store.folder)
+        """What is wrong with the database below its tables: (where, what) pairs."""
+        return self.store.pages()
 
     def audited(self) -> Mapping[str, tuple[str, ...]]:
         """The audited tables and their primary keys."""
@@ -92,7 +86,7 @@ class LocalRegistry:
     async def call(self, operation: str, command: Any, actor: Actor, *, request: Request | None = None) -> Any:
         """See the port."""
         row, use_case = self._find(operation, actor)
-        if row.mode is Mode.READ:
+        if row.mode is Mode.READ and self.store.reads_inline:
             return self.store.read(use_case, command, actor)
         if row.mode is Mode.WRITE:
             return _answer(
@@ -100,7 +94,7 @@ class LocalRegistry:
                     use_case, command, actor, request=request or _request(), route=row.name, result=row.result
                 )
             )
-        if row.mode is Mode.SEARCH:
+        if row.mode in (Mode.READ, Mode.SEARCH):
             return await self.store.search(use_case, command, actor)
         import asyncio  # an embedded registry never needs it, and it is slow to load
 
@@ -151,13 +145,47 @@ def open_local(folder: Path, *, create: bool = False, lifecycle: str | None = No
 
     Raises NotFound when there is none (and not `create`), Conflict with `details["url"]` when a server owns the folder.
     """
-    return LocalRegistry(folder, create=create, lifecycle=lifecycle)
+    return _in_folder(folder, create=create, serve=False, lifecycle=lifecycle)
+
+
+def _in_folder(folder: Path, *, create: bool, serve: bool, lifecycle: str | None) -> LocalRegistry:
+    if lifecycle is not None:
+        lifecycles.check_preset(lifecycle)
+    store = FolderStore(folder, create=create, serve=serve)
+    return LocalRegistry(store, FilesystemBlobs(folder / BLOBS), lifecycle=lifecycle)
+
+
+def open_shared(url: str, folder: Path, *, lifecycle: str | None = None) -> LocalRegistry:
+    """Open the registry in the PostgreSQL database at `url`, as one of its servers.
+
+    `folder` holds what the servers share beside it: the blobs and the key that signs the log.
+    Raises Unavailable, IntegrityFailure, InvalidInput (no such preset).
+    """
+    try:
+        from greenroom.store.shared import PostgresStore
+    except ImportError as exc:
+        raise Unavailable(
+            "PostgreSQL needs a driver that is not installed.", hint="Install it: pip install 'greenroom[postgres]'"
+        ) from exc
+    if lifecycle is not None:
+        lifecycles.check_preset(lifecycle)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = PostgresStore(url, load_signer(folder, create=True))
+    return LocalRegistry(store, FilesystemBlobs(folder / BLOBS), lifecycle=lifecycle)
 
 
 def serve_forever(
-    *, data: Path, host: str, port: int, lifecycle: str | None = None, on_ready: Callable[[str], None] | None = None
+    *,
+    data: Path,
+    host: str,
+    port: int,
+    lifecycle: str | None = None,
+    on_ready: Callable[[str], None] | None = None,
+    database_url: str | None = None,
 ) -> None:
     """Serve a data folder until SIGTERM or SIGINT; makes the folder when it is not there.
+
+    With `database_url` the rows are in that PostgreSQL database and any number of servers may share both.
 
     `on_ready` is told the URL once requests are answered. Raises Conflict naming the server that has the folder
     already.
@@ -167,7 +195,10 @@ def serve_forever(
     from greenroom.http.run import serve
 
     check_bind(host)
-    registry = LocalRegistry(data, create=True, serve=True, lifecycle=lifecycle)
+    if database_url is None:
+        registry = _in_folder(data, create=True, serve=True, lifecycle=lifecycle)
+    else:
+        registry = open_shared(database_url, data, lifecycle=lifecycle)
     try:
         registry.blobs.sweep_staging(older_than_s=24 * 3600)
 

@@ -363,7 +363,7 @@ class Rules:
         if number not in model.holders(place.kind, place.name):
             for each in list(model.current(number)):
                 if each.kind == place.kind == "stage":
-                    self.end(each, kind)
+                    self.end(each, kind, pushed_out=kind == "rollback")  # TEMP
             model.stays.append(Stay(number, place.kind, place.name, self.events))
 
     def against(

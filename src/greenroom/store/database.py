@@ -10,10 +10,11 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from greenroom.core.audit import Head
 from greenroom.core.errors import Unavailable
 from greenroom.core.model import Actor
 from greenroom.services.ports import Request, Signer
@@ -53,6 +54,17 @@ class DatabaseStore:
     def connect(self) -> Connection:
         """Open one more connection, for reading."""
         raise NotImplementedError
+
+    def rows(self) -> contextlib.AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
+        """The raw rows of every table, from one snapshot, for verification."""
+        raise NotImplementedError
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with the database below its tables: (where, what) pairs."""
+        raise NotImplementedError
+
+    def announce(self, url: str) -> None:
+        """Tell others where this server listens, where that is of use."""
 
     def its_turn(self) -> contextlib.AbstractContextManager[None]:
         """What an embedded write waits for before it begins."""
@@ -156,9 +168,15 @@ def make_schema(db: Connection, ddl: Sequence[str]) -> None:
     """Make the tables of an empty database, and the facts that are fixed from then on."""
     texts = Texts(db)
     facts = {"schema": SCHEMA, "page_secret": secrets.token_hex(32), "registry": secrets.token_hex(8)}
-    db.begin()
+    db.begin_schema()
+    if db.tables():  # another server made them while this one waited
+        db.rollback()
+        return
     for statement in ddl:
         db.run(statement)
     for key, value in facts.items():
         db.run(texts.insert("meta"), {"key": key, "value": json.dumps(value)})
+    empty = Head()
+    head = {"id": 1, "size": 0, "last": empty.last, "frontier": empty.frontier.to_bytes(), "note": ""}
+    db.run(texts.insert("audit_head"), head)  # there from the start: writers lock this row
     db.commit()

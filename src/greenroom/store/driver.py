@@ -16,6 +16,7 @@ Params = Mapping[str, Any]
 class Connection(Protocol):
     """One connection, used by one thread at a time. Statements are named in `sql`; texts may be given as well."""
 
+    dialect: str
     sql: Mapping[str, str]
     columns: Mapping[str, tuple[str, ...]]
     keys: Mapping[str, tuple[str, ...]]
@@ -35,6 +36,12 @@ class Connection(Protocol):
     def begin(self) -> None:
         """Open the writer's transaction; it holds the chain head from here on."""
 
+    def begin_schema(self) -> None:
+        """Open a transaction that makes or changes tables; only one does at a time."""
+
+    def tables(self) -> set[str]:
+        """Return the names of the tables that are there."""
+
     def commit(self) -> None:
         """Make the transaction durable."""
 
@@ -52,6 +59,12 @@ class Connection(Protocol):
 
     def snapshot(self, *, limit_s: float | None = None) -> AbstractContextManager[None]:
         """A consistent view for reading, interrupted after `limit_s` seconds. Never takes a write lock."""
+
+    def is_lost(self, error: Exception) -> bool:
+        """Say whether the error means that the connection is gone, and with it what is known of a commit under way."""
+
+    def reconnect(self) -> None:
+        """Connect again after a loss. Raises Unavailable when that fails, or when it is another database now."""
 
     def translate(self, error: Exception) -> Exception:
         """Return the error of `core.errors` that a driver's error means; other errors come back as they are."""

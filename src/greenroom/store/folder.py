@@ -6,12 +6,14 @@ A server opens it for its life, with a writer thread. An embedded process opens 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from greenroom.core.errors import InvalidInput, NotFound, Unavailable
 from greenroom.store.compiled.sqlite import DDL
 from greenroom.store.database import DatabaseStore, make_schema, wall_clock
+from greenroom.store.inspection import page_findings, stored_rows
 from greenroom.store.keys import load_signer
 from greenroom.store.lock import ServerLock, check_not_served, turn
 from greenroom.store.migrate import bring_up_to_date, stored_schema
@@ -64,6 +66,14 @@ class FolderStore(DatabaseStore):
         with turn(self.folder):
             check_not_served(self.folder)
             yield
+
+    def rows(self) -> contextlib.AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
+        """The raw rows of every table, read past the page checksums, for verification."""
+        return stored_rows(self.folder)
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with the database file below the tables: (where, what) pairs."""
+        return page_findings(self.folder)
 
     def announce(self, url: str) -> None:
         """Tell those who find the folder owned where to go."""

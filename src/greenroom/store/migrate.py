@@ -19,7 +19,7 @@ def stored_schema(db: Connection) -> str | None:
     """Return the schema revision of a database, None for an empty one. Raises IntegrityFailure if it is none of
     ours.
     """
-    tables = {row[0] for row in db.all("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    tables = db.tables()
     if not tables:
         return None
     row = db.one(db.sql["meta"], {"key": "schema"}) if "meta" in tables else None
@@ -41,8 +41,8 @@ def bring_up_to_date(db: Connection) -> None:
         )
     from greenroom.store.migrations import statements_between
 
-    db.begin()
-    for statement in statements_between(found, SCHEMA, "sqlite"):
+    db.begin_schema()
+    for statement in statements_between(found, SCHEMA, db.dialect):
         db.run(statement)
     db.run(Texts(db).update("meta", ("key",), ("value",)), {"k_key": "schema", "value": json.dumps(SCHEMA)})
     db.commit()

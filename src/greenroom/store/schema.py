@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects import postgresql
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -35,11 +36,15 @@ NAMING = {
 metadata = MetaData(naming_convention=NAMING)
 
 
+# Texts are compared by code point everywhere: as SQLite does, as Python sorts, as prefix ranges need it.
+TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+
 def _table(name: str, *items: Any) -> Table:
     return Table(name, metadata, *items)
 
 
-def _key(name: str, kind: Any = Text) -> Column[Any]:
+def _key(name: str, kind: Any = TEXT) -> Column[Any]:
     return Column(name, kind, primary_key=True, nullable=False, autoincrement=False)
 
 
@@ -48,7 +53,7 @@ def _int(name: str, *, null: bool = False) -> Column[Any]:
 
 
 def _text(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, Text, nullable=null)
+    return Column(name, TEXT, nullable=null)
 
 
 def _flag(name: str) -> Column[Any]:
@@ -352,11 +357,26 @@ AUDITED = (
 
 # What no metadata can say. An entry of the log is never changed or removed, not even by our own mistake.
 _RULES = (
-    ("audit_entry_no_update", "UPDATE ON audit_entry", "the audit log is append-only"),
-    ("audit_entry_no_delete", "DELETE ON audit_entry", "the audit log is append-only"),
-    ("tenure_no_delete", "DELETE ON tenure", "history is never deleted"),
-    ("tenure_closed", "UPDATE ON tenure WHEN OLD.until_event IS NOT NULL", "a closed tenure never changes"),
+    ("audit_entry_no_update", "audit_entry", "UPDATE", "", "the audit log is append-only"),
+    ("audit_entry_no_delete", "audit_entry", "DELETE", "", "the audit log is append-only"),
+    ("tenure_no_delete", "tenure", "DELETE", "", "history is never deleted"),
+    ("tenure_closed", "tenure", "UPDATE", "WHEN {old}.until_event IS NOT NULL", "a closed tenure never changes"),
 )
-SQLITE_EXTRAS = tuple(
-    f"CREATE TRIGGER {name} BEFORE {when} BEGIN SELECT RAISE(ABORT, '{why}'); END" for name, when, why in _RULES
-)
+
+
+def _sqlite_rule(name: str, table: str, event: str, when: str, why: str) -> str:
+    condition = when.format(old="OLD") + " " if when else ""
+    return f"CREATE TRIGGER {name} BEFORE {event} ON {table} {condition}BEGIN SELECT RAISE(ABORT, '{why}'); END"
+
+
+def _postgresql_rule(name: str, table: str, event: str, when: str, why: str) -> tuple[str, str]:
+    condition = f"WHEN ({when.format(old='OLD').removeprefix('WHEN ')}) " if when else ""
+    refuse = f"BEGIN RAISE EXCEPTION '{why}' USING ERRCODE = 'integrity_constraint_violation'; END"
+    return (
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ {refuse} $$",
+        f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW {condition}EXECUTE FUNCTION {name}()",
+    )
+
+
+SQLITE_EXTRAS = tuple(_sqlite_rule(*rule) for rule in _RULES)
+POSTGRESQL_EXTRAS = tuple(statement for rule in _RULES for statement in _postgresql_rule(*rule))

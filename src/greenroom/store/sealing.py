@@ -27,8 +27,7 @@ def seal_batch(db: Connection, texts: Texts, signer: Signer, head: Head, events:
         db.run(texts.insert("audit_tile"), row)
     note = sign_note(checkpoint_body(signer.name, new.size, new.root), signer.name, signer.public_key, signer.sign)
     values = {"size": new.size, "last": new.last, "frontier": new.frontier.to_bytes(), "note": note}
-    if db.run(texts.update("audit_head", ("id",), tuple(values)), {"k_id": 1, **values}) == 0:
-        db.run(texts.insert("audit_head"), {"id": 1, **values})
+    db.run(texts.update("audit_head", ("id",), tuple(values)), {"k_id": 1, **values})
     return new
 
 

@@ -50,6 +50,7 @@ def _load_checksum_vfs() -> None:
 class SQLite:
     """One apsw connection as a `store.driver.Connection`."""
 
+    dialect = "sqlite"
     sql: Mapping[str, str] = compiled.SQL
     columns: Mapping[str, tuple[str, ...]] = compiled.COLUMNS
     keys: Mapping[str, tuple[str, ...]] = compiled.KEYS
@@ -117,6 +118,14 @@ class SQLite:
         """See `Connection.begin`."""
         self._db.execute("BEGIN IMMEDIATE")
 
+    def begin_schema(self) -> None:
+        """See `Connection.begin_schema`."""
+        self.begin()
+
+    def tables(self) -> set[str]:
+        """See `Connection.tables`."""
+        return {str(row[0]) for row in self.all("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
     def commit(self) -> None:
         """See `Connection.commit`."""
         self._db.execute("COMMIT")
@@ -153,6 +162,14 @@ class SQLite:
                 self._db.execute("COMMIT")
             if limit_s is not None:
                 self._db.set_progress_handler(None)
+
+    def is_lost(self, error: Exception) -> bool:
+        """See `Connection.is_lost`: a file does not go away."""
+        return False
+
+    def reconnect(self) -> None:
+        """See `Connection.reconnect`."""
+        raise RuntimeError("a SQLite connection is never lost")
 
     def translate(self, error: Exception) -> Exception:
         """See `Connection.translate`."""

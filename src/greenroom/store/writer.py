@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 import queue
+import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenroom.core.audit import Event
+from greenroom.core.audit import Event, Head
 from greenroom.core.canonical import canonical_text
 from greenroom.core.codec import from_plain, loads_strict, to_plain
-from greenroom.core.errors import Refused, RequestReused, Unavailable
+from greenroom.core.errors import Conflict, Refused, RequestReused, Unavailable
 from greenroom.core.model import Actor
 from greenroom.services.ports import Request, Signer
 from greenroom.store.driver import Connection
@@ -26,6 +28,8 @@ from greenroom.store.texts import Texts
 from greenroom.store.tx import ReadTx, UseCase, WriteTx
 
 MAX_BATCH = 64
+MAX_TRIES = 5
+_PAUSE_S = 0.02
 _LOG = logging.getLogger("greenroom.store")
 Clock = Callable[[], int]
 
@@ -60,16 +64,43 @@ class BatchRunner:
         self._signer = signer
         self._clock = clock
         self._texts = Texts(db)
+        self._in_doubt: tuple[Head, list[_Outcome]] | None = None  # a commit under way, and what it will answer
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Run the jobs in one transaction and answer each of them, whatever happens. Never raises."""
-        try:
-            outcomes = self._transaction(jobs)
-        except Exception as exc:  # noqa: BLE001 - the batch is lost: every caller must hear it, whatever it was
-            self._abandon()
-            outcomes = [_Outcome(job, error=self._db.translate(exc)) for job in jobs]
-        for outcome in outcomes:
+        """Run the jobs in one transaction and answer each of them, whatever happens. Never raises.
+
+        A lost race or a lost connection is tried again, with jitter; a commit whose answer was lost is settled first.
+        """
+        outcomes: list[_Outcome] | None = None
+        for attempt in range(MAX_TRIES):
+            try:
+                outcomes = self._settled() or self._transaction(jobs)
+                break
+            except Exception as exc:  # noqa: BLE001 - the batch is lost: every caller must hear it, whatever it was
+                error = self._db.translate(exc)
+                again = self._db.is_lost(exc) or isinstance(error, Conflict)
+                self._abandon(lost=self._db.is_lost(exc))
+                if not again or attempt + 1 == MAX_TRIES:
+                    outcomes = [_Outcome(job, error=error) for job in jobs]
+                    break
+                time.sleep(random.uniform(0, _PAUSE_S * 2**attempt))  # noqa: S311 - no secret, only jitter
+        self._in_doubt = None
+        for outcome in outcomes or ():
             _answer(outcome)
+
+    def _settled(self) -> list[_Outcome] | None:
+        """Return the outcomes of a commit whose answer was lost, if it took place, else None.
+
+        Raises what the database raises while it cannot be asked.
+        """
+        if self._in_doubt is None:
+            return None
+        head, outcomes = self._in_doubt
+        found = self._db.all(self._db.sql["audit_leaves"], {"after": head.size - 1, "until": head.size})
+        if [row[0] for row in found] == [head.last]:
+            return outcomes
+        self._in_doubt = None
+        return None
 
     def _transaction(self, jobs: Sequence[Job]) -> list[_Outcome]:
         self._db.begin()
@@ -84,7 +115,7 @@ class BatchRunner:
             if outcome.error is None and tx.event is not None:
                 events.append(tx.event)
         if events:
-            seal_batch(self._db, self._texts, self._signer, head, events, now)
+            self._in_doubt = (seal_batch(self._db, self._texts, self._signer, head, events, now), outcomes)
         self._db.commit()
         return outcomes
 
@@ -93,7 +124,9 @@ class BatchRunner:
         try:
             value = self._once(tx, job)
             tx.finish()
-        except Exception as exc:  # noqa: BLE001 - one request fails, the others go on
+        except Exception as exc:
+            if self._db.is_lost(exc):
+                raise
             self._db.rollback_to_savepoint()  # raises when the transaction itself is gone: then the batch is
             return _Outcome(job, error=self._db.translate(exc))
         self._db.release()
@@ -117,9 +150,14 @@ class BatchRunner:
         tx.keep_outcome(job.actor.name, job.route, key, fingerprint, _to_text(value))
         return value
 
-    def _abandon(self) -> None:
+    def _abandon(self, *, lost: bool) -> None:
+        """Leave the failed transaction. After a loss nothing is done here but to connect again."""
         try:
-            self._db.rollback()
+            if lost:
+                self._db.reconnect()
+            else:
+                self._db.rollback()
+                self._in_doubt = None
         except Exception as exc:  # noqa: BLE001 - the connection is broken; the first error is the one that is answered
             _LOG.warning("a lost batch could not be rolled back: %s", exc)
 

@@ -1,0 +1,137 @@
+"""A load generator: N connections, each sends its requests in turn and waits for the answer before the next.
+
+Runs as a process of its own (`python benchmarks/load.py < spec.json`), without any HTTP library: what it costs per call
+must be small beside what is measured, and the same for every server. Keep-alive, TCP_NODELAY, Content-Length only.
+
+    {"host": "127.0.0.1", "port": 5000, "seconds": 3.0, "warm_s": 0.5,
+     "clients": [["GET /health HTTP/1.1\\r\\n...", ...], ...]}      one list of requests per client, cycled
+
+Prints {"calls", "seconds", "p50_ms", "p90_ms", "p99_ms", "max_ms", "errors", "first_error", "cpu_s"}.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_NO_ANSWER_S = 30.0
+
+
+@dataclass
+class _Client:
+    sock: socket.socket
+    requests: Sequence[bytes]
+    turn: int = 0
+    sent_at: float = 0.0
+    answer: bytearray = field(default_factory=bytearray)
+    wanted: int = -1  # bytes of the whole answer; -1: its head is not there yet
+
+    def send(self) -> None:
+        self.answer.clear()
+        self.wanted = -1
+        request = self.requests[self.turn % len(self.requests)]
+        self.turn += 1
+        self.sent_at = time.perf_counter()
+        self.sock.sendall(request)
+
+    def receive(self) -> bool:
+        """Take what came; True when the answer is whole. Raises ConnectionError when the server hung up."""
+        piece = self.sock.recv(1 << 18)
+        if not piece:
+            raise ConnectionError("the server closed the connection")
+        self.answer += piece
+        if self.wanted < 0:
+            end = self.answer.find(b"\r\n\r\n")
+            if end < 0:
+                return False
+            self.wanted = end + 4 + _length(bytes(self.answer[:end]))
+        return len(self.answer) >= self.wanted
+
+
+def _length(head: bytes) -> int:
+    at = head.lower().find(b"\r\ncontent-length:")
+    if at < 0:
+        raise ValueError(f"an answer without Content-Length: {head[:200]!r}")
+    return int(head[at + 17 :].split(b"\r\n", 1)[0])
+
+
+def run(spec: dict[str, Any]) -> dict[str, Any]:
+    """Put the load on and return what was measured. The first `warm_s` seconds do not count."""
+    clients = [_connect(spec, requests) for requests in spec["clients"]]
+    try:
+        return _drive(clients, spec["seconds"], spec.get("warm_s", 0.5))
+    finally:
+        for client in clients:
+            client.sock.close()
+
+
+def _connect(spec: dict[str, Any], requests: Sequence[str]) -> _Client:
+    sock = socket.create_connection((spec["host"], spec["port"]), timeout=_NO_ANSWER_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return _Client(sock, [each.encode() for each in requests])
+
+
+def _drive(clients: Sequence[_Client], seconds: float, warm_s: float) -> dict[str, Any]:
+    selector = selectors.DefaultSelector()
+    for client in clients:
+        selector.register(client.sock, selectors.EVENT_READ, client)
+        client.send()
+    counts_from = time.perf_counter() + warm_s
+    ends_at = counts_from + seconds
+    times: list[float] = []
+    errors, first_error, cpu = 0, "", _cpu_s()
+    while (now := time.perf_counter()) < ends_at:
+        ready = selector.select(_NO_ANSWER_S)
+        if not ready:
+            raise TimeoutError(f"no answer for {_NO_ANSWER_S:g} s")
+        for key, _ in ready:
+            client: _Client = key.data
+            if not client.receive():
+                continue
+            now = time.perf_counter()
+            if now >= counts_from:
+                times.append(now - client.sent_at)
+                if client.answer[9:12] != b"200":
+                    errors += 1
+                    first_error = first_error or bytes(client.answer[:600]).decode("utf-8", "replace")
+            client.send()
+    return _summary(times, now - counts_from, errors, first_error, _cpu_s() - cpu)
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _summary(times: list[float], seconds: float, errors: int, first_error: str, cpu_s: float) -> dict[str, Any]:
+    times.sort()
+    return {
+        "calls": len(times),
+        "seconds": round(seconds, 3),
+        "per_s": round(len(times) / seconds, 1),
+        "p50_ms": _quantile(times, 0.5),
+        "p90_ms": _quantile(times, 0.9),
+        "p99_ms": _quantile(times, 0.99),
+        "max_ms": _quantile(times, 1.0),
+        "errors": errors,
+        "first_error": first_error,
+        "client_cpu_s": round(cpu_s, 3),
+    }
+
+
+def _quantile(times: Sequence[float], part: float) -> float | None:
+    """Return the value below which `part` of the sorted times lie, in milliseconds; None without any."""
+    if not times:
+        return None
+    return round(times[min(len(times) - 1, int(part * len(times)))] * 1000, 4)
+
+
+if __name__ == "__main__":
+    json.dump(run(json.load(sys.stdin)), sys.stdout)
