@@ -60,6 +60,12 @@ def _promotions(model: str) -> Sequence[str]:
     return [post(path, {**common, "version": version}) for version in ("2", "1")]
 
 
+def _tags(model: str) -> Sequence[str]:
+    """The smallest durable, audited change: one row. What a promotion costs above it, its rules and rows cost."""
+    path = f"{API}/model-versions/set-tag"
+    return [post(path, {"name": model, "version": "1", "key": "team", "value": value}) for value in ("risk", "fraud")]
+
+
 READS: Mapping[str, Requests] = {
     "holder of Production": lambda model: [
         post(f"{API}/registered-models/get-latest-versions", {"name": model, "stages": ["Production"]})
@@ -67,7 +73,7 @@ READS: Mapping[str, Requests] = {
     "get version": lambda model: [get(f"{API}/model-versions/get", name=model, version="1")],
     "get by alias": lambda model: [get(f"{API}/registered-models/alias", name=model, alias="champion")],
 }
-PROMOTION: Mapping[str, Requests] = {"promotion with swap": _promotions}
+WRITES: Mapping[str, Requests] = {"promotion with swap": _promotions, "set version tag": _tags}
 # What only our server has: the native look-up, and two constant answers through the same stack.
 NATIVE: Mapping[str, Requests] = {
     "holder (native API)": lambda model: [get(f"/api/v1/models/{model}/slots/Production")],

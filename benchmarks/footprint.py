@@ -59,9 +59,9 @@ def start_seconds(server: Server, times: int) -> list[float]:
     return taken
 
 
-def idle_bytes(server: Server, settle_s: float) -> int:
-    """Return a server's memory after a start and `settle_s` seconds of rest."""
-    time.sleep(settle_s)
+def idle_bytes(server: Server) -> int:
+    """Return a server's memory once it rests after its start."""
+    server.settle()
     return server.memory_bytes()
 
 

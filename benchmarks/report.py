@@ -28,6 +28,13 @@ def table(found: Mapping[str, Any]) -> str:
             lines += ["", f"## {part} ({GOALS[part]})", "", *_calls(found[part])]
     if "P1 own" in found:
         lines += ["", "## Our own stack (P1: >= 70 % of a constant answer)", "", *_own(found)]
+    if "P3" in found:
+        lines += [
+            "",
+            "## A promotion beside the smallest durable, audited change (P3: >= 50 %)",
+            "",
+            *_above_a_tag(found),
+        ]
     if "P11" in found:
         lines += ["", "## P11 (start <= 1.0 s, idle <= 80 MB, install <= 1/8)", "", *_footprint(found)]
     if "P12" in found:
@@ -65,6 +72,15 @@ def _own(found: Mapping[str, Any]) -> Iterator[str]:
     for kind, by_clients in {**own, **found["P1"]}.items():
         rates = [by_clients[each]["greenroom"]["per_s"] for each in clients]
         yield f"| {kind} | {' | '.join(f'{each:.0f}' for each in rates)} | {rates[-1] / last:.0%} |"
+
+
+def _above_a_tag(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "| clients | set version tag /s | promotion with swap /s | part |"
+    yield "|--:|--:|--:|--:|"
+    promotions, tags = found["P3"]["promotion with swap"], found["P3"]["set version tag"]
+    for clients, sides in promotions.items():
+        rate, floor = sides["greenroom"]["per_s"], tags[clients]["greenroom"]["per_s"]
+        yield f"| {clients} | {floor:.0f} | {rate:.0f} | {rate / floor:.0%} |"
 
 
 def _footprint(found: Mapping[str, Any]) -> Iterator[str]:

@@ -69,13 +69,14 @@ def measure_all(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
         for each in servers:
             _say(f"{each.name} is ready after {found['first_start_s'][each.name]} s; making models")
             calls.seed(each, max(wanted.clients))
+            each.settle()
         if "P11" in parts:
             found["P11"] = _footprint(servers, 1 if wanted.quick else 5)
         if "P1" in parts:
             found["P1"] = _compare(servers, calls.READS, wanted.clients, seconds, rounds)
             found["P1 own"] = _compare([ours], calls.NATIVE, wanted.clients, seconds, rounds)
         if "P3" in parts:
-            found["P3"] = _compare(servers, calls.PROMOTION, wanted.clients, seconds, rounds)
+            found["P3"] = _compare(servers, calls.WRITES, wanted.clients, seconds, rounds)
         if "P12" in parts:
             found["P12"] = _commands(ours, stock, 3 if wanted.quick else 15)
     finally:
@@ -119,7 +120,7 @@ def _footprint(servers: Sequence[Server], starts: int) -> dict[str, Any]:
     taken = {each.name: footprint.start_seconds(each, starts if each.name == "greenroom" else 1) for each in servers}
     found: dict[str, Any] = {
         "start_s": {name: {"median_s": statistics.median(all_), "all_s": all_} for name, all_ in taken.items()},
-        "idle_bytes": {each.name: footprint.idle_bytes(each, 2.0) for each in servers},
+        "idle_bytes": {each.name: footprint.idle_bytes(each) for each in servers},
         "processes": {each.name: len(each.processes()) for each in servers},
     }
     _say(f"start {found['start_s']}, idle {found['idle_bytes']}")

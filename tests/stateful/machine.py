@@ -18,7 +18,7 @@ from greenroom.core.errors import AlreadyExists, GreenroomError, InvalidInput, N
 from greenroom.core.model import File, Parent, SlotKind
 from greenroom.services import commands as c
 from tests.races.kit import TESTER
-from tests.stateful.lifecycles import DOCUMENTS
+from tests.stateful.lifecycles import DOCUMENTS, Place
 from tests.stateful.rules import Model, No, Rules
 
 MEMORY = Path("/dev/shm")  # durability is not this test's subject, and a file system in memory is quick
@@ -30,6 +30,7 @@ NAMES = st.one_of(LIVING.map(lambda pair: pair[0]), LIVING.map(lambda pair: pair
 PAIRS = st.one_of(LIVING, LIVING, LIVING, st.tuples(ANY_NAME, st.sampled_from([1, 2, 3, 4, 7])))
 NUMBERS = st.sampled_from([1, 2, 3, 4])
 DELETED = st.runner().flatmap(lambda machine: st.sampled_from(machine.deleted()))
+GONE = st.runner().flatmap(lambda machine: st.sampled_from(machine.gone()))
 CONTESTED = st.runner().flatmap(lambda machine: st.sampled_from(machine.contested()))
 STAGES = st.sampled_from(["None", "Staging", "Production", "Production", "production", "Archived", "Canary", "Nowhere"])
 ALIASES = st.sampled_from(["champion", "champion", "shadow", "free"])
@@ -125,14 +126,23 @@ class RegistryMachine(RuleBasedStateMachine):
         living = [each for each in self.told.models if each.deleted is None]
         return [(each.name, n) for each in living for n, version in each.versions.items() if version.deleted]
 
+    def gone(self) -> list[str]:
+        """Return the names of deleted models that nobody has taken since."""
+        living = {each.name for each in self.told.models if each.deleted is None}
+        return sorted({each.name for each in self.told.models} - living)
+
     def contested(self) -> list[tuple[str, str]]:
-        """Return the slots, with their model, that more than one version has been in."""
-        found: dict[tuple[str, str], set[int]] = {}
+        """Return the slots, with their model, that could be rolled back now."""
+        found = []
         for model in (each for each in self.told.models if each.deleted is None):
-            for stay in model.stays:
-                slot = stay.slot if stay.kind == "stage" else f"@{stay.slot}"
-                found.setdefault((model.name, slot), set()).add(stay.version)
-        return [pair for pair, versions in found.items() if len(versions) > 1 and pair[1] != "None"]
+            for kind, slot in {(stay.kind, stay.slot): None for stay in model.stays if stay.slot != "None"}:
+                place = Place(slot, kind)
+                try:
+                    self.told.healthy(model, place, self.told.stays_in(model, place))
+                    found.append((model.name, slot if kind == "stage" else f"@{slot}"))
+                except No:
+                    continue
+        return found
 
     # --- models ---
 
@@ -170,6 +180,11 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(name=NAMES)
     def delete_model(self, name: str) -> None:
         self.play("delete_model", c.DeleteModel(name), lambda: self.told.delete_model(name), name=name)
+
+    @precondition(gone)
+    @rule(name=GONE)
+    def restore_model__deleted(self, name: str) -> None:
+        self.restore_model(name)
 
     @precondition(rarely)
     @rule(name=NAMES)
@@ -265,6 +280,10 @@ class RegistryMachine(RuleBasedStateMachine):
     def promote__by_swap(self, pair: tuple[str, int], to: str) -> None:
         """The move that makes holders, displaced ones and histories: often enough for the rarer rules to matter."""
         self.promote(pair[0], to, pair[1], best=None, swap=True, if_holder=None, dry=False)
+
+    @rule(pair=LIVING, to=st.sampled_from(["Staging", "Production", "Production", "Production", "@shadow"]))
+    def promote__plainly(self, pair: tuple[str, int], to: str) -> None:
+        self.promote(pair[0], to, pair[1], best=None, swap=False, if_holder=None, dry=False)
 
     @precondition(contested)
     @rule(pair=CONTESTED)

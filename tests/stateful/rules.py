@@ -30,7 +30,7 @@ def sure(condition: object, code: str) -> None:
 
 @dataclass
 class Stay:
-    """A version's time in a slot. `pushed_out`: a rollback gave the slot to somebody else."""
+    """A version's time in a slot. Who was taken out by a rollback is not healthy: a rollback does not return to it."""
 
     version: int
     kind: str
@@ -38,7 +38,6 @@ class Stay:
     since: int
     until: int | None = None
     ended_by: str | None = None
-    pushed_out: bool = False
 
 
 @dataclass
@@ -245,8 +244,8 @@ class Rules:
             self.end(each, "delete")
         version.deleted = True
 
-    def end(self, stay: Stay, kind: str, *, pushed_out: bool = False) -> None:
-        stay.until, stay.ended_by, stay.pushed_out = self.events, kind, pushed_out
+    def end(self, stay: Stay, kind: str) -> None:
+        stay.until, stay.ended_by = self.events, kind
 
     def restore_version(self, name: str, number: int) -> None:
         model, version = self.version(name, number, deleted=True)
@@ -303,8 +302,7 @@ class Rules:
     def rollback(self, name: str, slot: str, number: int | None, *, if_holder: int | None, dry: bool) -> dict[str, Any]:
         model = self.model(name)
         place = self.slot(self.policy(model), slot)
-        was = [each for each in model.stays if (each.kind, each.slot) == (place.kind, place.name)]
-        was.sort(key=lambda each: (each.since, each.version), reverse=True)
+        was = self.stays_in(model, place)
         if number is not None:
             sure(any(each.version == number for each in was), "not_found")
         else:
@@ -312,11 +310,15 @@ class Rules:
         self.version(name, number)
         return self.enter(model, place, number, "rollback", swap=True, if_holder=if_holder, dry=dry)
 
+    def stays_in(self, model: Model, place: Place) -> list[Stay]:
+        was = [each for each in model.stays if (each.kind, each.slot) == (place.kind, place.name)]
+        return sorted(was, key=lambda each: (each.since, each.version), reverse=True)
+
     def healthy(self, model: Model, place: Place, was: list[Stay]) -> int:
         now = model.holders(place.kind, place.name)
         for each in was:
             last = next(other for other in was if other.version == each.version)
-            if each.version not in now and not model.versions[each.version].deleted and not last.pushed_out:
+            if each.version not in now and not model.versions[each.version].deleted and last.ended_by != "rollback":
                 return each.version
         raise No("not_found")
 
@@ -357,13 +359,13 @@ class Rules:
     ) -> None:
         for each in list(model.stays):
             if (each.kind, each.slot, each.until) == (place.kind, place.name, None) and each.version in leave:
-                self.end(each, kind, pushed_out=kind == "rollback")
+                self.end(each, kind)
                 if to is not None:
                     model.stays.append(Stay(each.version, "stage", to, self.events))
         if number not in model.holders(place.kind, place.name):
             for each in list(model.current(number)):
                 if each.kind == place.kind == "stage":
-                    self.end(each, kind, pushed_out=kind == "rollback")  # TEMP
+                    self.end(each, kind)
             model.stays.append(Stay(number, place.kind, place.name, self.events))
 
     def against(

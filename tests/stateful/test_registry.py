@@ -62,3 +62,81 @@ def test_registry_equals_rules(preset: str) -> None:
     run(preset, EXAMPLES // len(PRESETS))
     played = {operation for (operation, code), count in RegistryMachine.played.items() if code in ("ok", "succeeded")}
     assert played == {row.name for row in BY_NAME.values() if row.mode is Mode.WRITE}, "played without a success"
+
+
+# --- the rules broken on purpose: each must be found within seconds ---
+
+
+def _no_conflict(patch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a held exclusive stage gets it."""
+    patch.setattr(lifecycle, "RULES", tuple(each for each in lifecycle.RULES if each is not lifecycle.free_slot))
+
+
+def _no_compare(patch: pytest.MonkeyPatch) -> None:
+    """`if_holder` is read and forgotten."""
+    patch.setattr(lifecycle, "RULES", lifecycle.RULES[1:])
+
+
+def _back_and_forth(patch: pytest.MonkeyPatch) -> None:
+    """A rollback goes back to who was rolled back from."""
+
+    def target(tenures: Any, holders: Any, is_deleted: Callable[[int], bool]) -> int | None:
+        return next((each.version for each in tenures if each.version not in holders), None)
+
+    patch.setattr(promotion, "rollback_target", target)
+
+
+def _alias_outlives(patch: pytest.MonkeyPatch) -> None:
+    """A deleted version keeps its aliases."""
+    close = versions.close_tenure
+
+    def kept(tx: Any, model: Any, tenure: Any, actor: Any, kind: PromotionKind) -> None:
+        if tenure.kind.value == "stage":
+            close(tx, model, tenure, actor, kind)
+
+    patch.setattr(versions, "close_tenure", kept)
+
+
+def _stale_evidence(patch: pytest.MonkeyPatch) -> None:
+    """A gate is shown what was true of the version when it was judged first: evidence outlives its change."""
+    decide, seen = promotion.decide, {}
+
+    def stale(move: Any, given: Any) -> Any:
+        kept = seen.setdefault((move.model, move.version, given.policy.name), given.evidence)
+        shown = dataclasses.replace(given.evidence, description=kept.description, metrics=kept.metrics)
+        return decide(move, dataclasses.replace(given, evidence=shown))
+
+    patch.setattr(promotion, "decide", stale)
+
+
+def _silent_refusal(patch: pytest.MonkeyPatch) -> None:
+    """A deletion that is refused leaves no entry in the log."""
+    from greenroom.store.tx import WriteTx
+
+    record = WriteTx.record
+
+    def some(self: Any, kind: str, *given: Any, **rest: Any) -> None:
+        if kind != "deletion_rejected":
+            record(self, kind, *given, **rest)
+
+    patch.setattr(WriteTx, "record", some)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "preset"),
+    [
+        (_no_conflict, "standard"),
+        (_no_compare, "standard"),
+        (_back_and_forth, "standard"),
+        (_alias_outlives, "mlflow"),
+        (_stale_evidence, "guarded"),
+        (_silent_refusal, "standard"),
+    ],
+)
+def test_a_broken_rule_is_found(mutant: Callable[[pytest.MonkeyPatch], None], preset: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        mutant(patch)
+        started = time.monotonic()
+        with pytest.raises(AssertionError):
+            run(preset, 400, phases=(Phase.generate,))
+        print(f"found after {time.monotonic() - started:.1f} s")

@@ -36,7 +36,7 @@ SLOT = {
     "occupied": (
         "`conflict`, `archive`, `allow`",
         "stages with room for one: `conflict`; aliases: `archive`",
-        "what entering does where there is room for one: it is refused, or (`archive`, `allow`) the holder is displaced",
+        "where there is room for one: entering is refused, or (`archive`, `allow`) displaces the holder",
     ),
     "protected": ("true, false", "`false`", "its holder cannot be deleted, a protected alias cannot be taken away"),
     "from": ("list of stages", "any stage", "where a version must be to enter"),

@@ -16,14 +16,14 @@ from greenroom.core.search import MODELS, NATIVE_MODELS, NATIVE_VERSIONS, VERSIO
 from greenroom.http.native import BODY_BYTES, MANIFEST_BYTES
 from greenroom.http.problem import TITLES
 from greenroom.services.limits import COUNTS
-from greenroom.store.folder import SEARCH_LIMIT_S
+from greenroom.store.database import SEARCH_LIMIT_S
 from tools.pages.text import code, table
 
 REFUSALS = {
     "holder_changed": "the slot is not held by the version that `if_holder` named",
     "transition_not_allowed": "the lifecycle has no transition from the version's stage into this slot",
     "frozen": "a freeze window is open for this slot",
-    "stage_conflict": "an exclusive slot is held, and neither the lifecycle nor the request says that the holder may leave",
+    "stage_conflict": "an exclusive slot is held, and neither lifecycle nor request says that the holder may leave",
     "gate_failed": "a gate said no",
     "gate_pending": "a gate lacks something that would let it judge",
     "gate_errored": "a gate could not judge: the promotion is `errored`, and nothing moved",
@@ -45,7 +45,6 @@ EVENTS = {
     "version_tag_set": "a tag of a version",
     "version_tag_deleted": "a tag of a version went",
     "version_metrics_recorded": "metrics and parameters were added to a version",
-    "version_pinned": "kept for later: nothing records it yet",
     "promotion_succeeded": "a version moved into a slot: promote, rollback, set an alias",
     "promotion_rejected": "the lifecycle said no, or a gate could not judge; the body says which and why",
     "alias_deleted": "an alias was taken away",

@@ -46,7 +46,6 @@ class EventType(StrEnum):
     VERSION_TAG_SET = "version_tag_set"
     VERSION_TAG_DELETED = "version_tag_deleted"
     VERSION_METRICS_RECORDED = "version_metrics_recorded"
-    VERSION_PINNED = "version_pinned"
     PROMOTION_SUCCEEDED = "promotion_succeeded"
     PROMOTION_REJECTED = "promotion_rejected"
     ALIAS_DELETED = "alias_deleted"

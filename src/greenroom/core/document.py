@@ -97,7 +97,8 @@ def read_policy(text: str) -> tuple[Policy | None, tuple[DocumentProblem, ...]]:
         return None, (DocumentProblem(None, f"not a TOML document: {exc}"),)
     reader = _Reader(key_lines(text))
     policy = _policy(reader, data)
-    return (None if reader.problems else policy), tuple(reader.problems)
+    problems = sorted(reader.problems, key=lambda problem: problem.line or 0)
+    return (None if problems else policy), tuple(problems)
 
 
 def parse_policy(text: str) -> Policy:

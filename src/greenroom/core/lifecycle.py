@@ -158,7 +158,7 @@ def decide(move: Move, given: Situation) -> Decision:
         refusals=tuple(refusals),
         displaced=tuple(Displaced(each, _goes_to(move, given.policy)) for each in _leaving(move, given)),
         gates=gates,
-        warnings=tuple(_warnings(move, given, gates, stopping)),
+        warnings=() if refusals else tuple(_warnings(move, given, gates, stopping)),
         already=already,
     )
 

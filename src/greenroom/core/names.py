@@ -74,6 +74,7 @@ _KEY = re.compile(r"[/\w.\- :]+")
 _ALIAS = re.compile(r"[\w\-]+")
 _ALIAS_LIKE_VERSION = re.compile(r"v\d+")
 _STAGE = re.compile(r"[\w .\-]+")
+_NO_STAGE = re.compile(r"deleted_internal|latest|\d+|\.+")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 _NO_VERSION = re.compile(r"0|-[1-9][0-9]{0,9}")
 _DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|com[1-9]|lpt[1-9]")
@@ -228,14 +229,15 @@ def parse_version(value: object, *, model: str | None = None) -> int:
 def check_stage_name(name: object) -> str:
     """Return a clean stage name: 1 to 63 letters, digits, spaces, `_ - .`; raises InvalidInput.
 
-    The tombstone word of MLflow's own store, `Deleted_Internal`, is refused in any case.
+    Reserved: MLflow's tombstone `Deleted_Internal`, and what a reference or a path reads as something else: `latest`,
+    a number, dots alone.
     """
     kind, text = "stage name", require_text(name, "stage")
     require_length(text, kind, "stage_name")
     _require_visible(text, kind)
     if not _STAGE.fullmatch(text):
         raise _bad(kind, text, "It has more than letters, digits, spaces, '_', '-' and '.'.", "Choose another name.")
-    if stage_key(text) == "deleted_internal":
+    if _NO_STAGE.fullmatch(stage_key(text)):
         raise _bad(kind, text, "This name is reserved.", "Choose another name.")
     return text
 
