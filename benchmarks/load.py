@@ -80,9 +80,9 @@ def _connect(spec: dict[str, Any], requests: Sequence[str]) -> _Client:
 
 def _drive(clients: Sequence[_Client], seconds: float, warm_s: float) -> dict[str, Any]:
     selector = selectors.DefaultSelector()
-    for client in clients:
-        selector.register(client.sock, selectors.EVENT_READ, client)
-        client.send()
+    for each in clients:
+        selector.register(each.sock, selectors.EVENT_READ, each)
+        each.send()
     counts_from = time.perf_counter() + warm_s
     ends_at = counts_from + seconds
     times: list[float] = []

@@ -142,7 +142,11 @@ class Greenroom(Server):
 
 
 class MLflow(Server):
-    """A stock MLflow server with its defaults: SQLite, four workers."""
+    """A stock MLflow server with its defaults: SQLite, four workers.
+
+    `pip install mlflow` brings neither uvloop nor httptools. Its environment here holds them, for our server beside it,
+    and uvicorn would take them; so it is told to take what a stock installation takes.
+    """
 
     name = "mlflow"
 
@@ -151,6 +155,7 @@ class MLflow(Server):
         return [
             str(mlflow_python().parent / "mlflow"), "server", "--backend-store-uri", "sqlite:///mlflow.db",
             "--artifacts-destination", "artifacts", "--host", "127.0.0.1", "--port", str(self.port),
+            "--uvicorn-opts", "--loop asyncio --http h11",
         ]  # fmt: skip
 
 

@@ -60,7 +60,7 @@ class LocalRegistry:
                 lifecycles.create_registry, command, SYSTEM, request=_request(), route="create_registry", result=None
             )
         elif lifecycle not in (None, default):
-            self.call_now("use_lifecycle", UseLifecycle(str(lifecycle), reason="server option --lifecycle"), SYSTEM)
+            self.call_now("use_lifecycle", UseLifecycle(str(lifecycle), reason="option --lifecycle"), SYSTEM)
 
     @property
     def signer(self) -> Signer:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.shell_completion import ShellComplete
+
+from greenroom.cli.root import make_root
 
 T = ("--output", "table")
 
@@ -14,6 +17,8 @@ def test_init_says_where(run, lonely):
     assert run("init", "other", "--lifecycle", "guarded", *T).out == "A registry is in other; lifecycle guarded.\n"
     assert (lonely / "other").is_dir()
     assert run("init", "third", "--lifecycle", "nonsense").code == 2
+    assert run("init", "other", "--lifecycle", "standard", *T).out == "A registry is in other; lifecycle standard.\n"
+    assert run("audit", "log", "--data", "other").data[-1]["type"] == "lifecycle_used"
     below = lonely / "a" / "b"
     below.mkdir(parents=True)
     assert run("info").data["why"] == f"found {lonely / '.greenroom'}"
@@ -42,6 +47,7 @@ def test_a_refusal_is_an_answer_with_ways_out(churn):
     assert "--swap" in ways[1]
     ran = churn("promote", "churn", 2, "--to", "Production", "-q")
     assert (ran.code, ran.data["status"], ran.err.splitlines()[0]) == (1, "rejected", reason)
+    assert "Warning" not in churn("promote", "churn", 2, "--to", "Production", *T).err  # it enters nothing
     assert [each["status"] for each in churn("history", "churn", "--promotions").data][:2] == ["rejected", "rejected"]
 
 
@@ -128,7 +134,9 @@ def test_texts_and_tags(churn):
     assert churn("create", "m2").code == 5
     assert churn("tag", "m2", "c=d=e", "--remove", "a").data == {"c": "d=e"}
     assert churn("tag", "churn@1", "ok=yes", *T).out == "ok=yes\n"
-    assert churn("tag", "churn", "novalue").code == 2
+    ran = churn("tag", "churn", "novalue")
+    assert (ran.code, ran.err.splitlines()[1]) == (2, "Hint: Write it like team=growth.")
+    assert churn("push", "m", "churn", "--param", "x").err.splitlines()[1] == "Hint: Write it like depth=6."
     assert churn("record", "churn", 1, "--metric", "f1=0.5", "-d", "text").data["metrics"] == {"auc": 0.8, "f1": 0.5}
     assert churn("record", "churn", 1).code == 2
     assert (
@@ -168,7 +176,9 @@ def test_delete_and_restore(churn):
     assert churn("delete", "churn", 1).code == 1
     assert churn("delete", "churn", 2, *T).out.startswith("churn version 2 deleted.")
     assert churn("restore", "churn", 2, *T).out == "churn version 2 is back, in stage None.\n"
-    assert churn("delete", "churn").code == 2
+    ran = churn("delete", "churn")
+    assert (ran.code, "--whole-model" in ran.err) == (2, True)
+    assert churn("delete", "churn@Production").code == 1
     churn("archive", "churn", 1)
     assert churn("delete", "churn", "--whole-model").code == 0
     assert churn("show", "churn").code == 4
@@ -180,7 +190,8 @@ def test_bytes(churn, lonely):
     ran = churn("pull", "churn@Production", "out", *T)
     assert ran.out.startswith("churn version 2 (Production) is in out, verified: sha256:")
     assert (lonely / "out" / "w.bin").read_bytes() == b"0.9"
-    assert churn("pull", "churn@1", "out").code == 5
+    ran = churn("pull", "churn@1", "out")
+    assert (ran.code, "(--replace)" in ran.err) == (5, True)
     assert churn("pull", "churn@1", "out", "--replace").data["version"]["version"] == 1
     assert churn("pull", "churn", "out2").code == 2
     assert churn("push", "nowhere", "churn").code == 2
@@ -190,6 +201,7 @@ def test_bytes(churn, lonely):
         "  ~ auc  0.8 -> 0.9  (+0.1)",
     ]  # fmt: skip
     assert churn("verify", "churn", 1).data["findings"] == []
+    assert churn("verify", "churn", 1, *T).out == "1 version, 2 files, 14 B hashed: all as registered\n"
 
 
 def test_a_flipped_byte_is_found(churn, lonely):
@@ -211,6 +223,7 @@ def test_lifecycles(churn, lonely):
     ran = churn("lifecycle", "show", *T)
     assert ran.out.startswith("standard, revision 1, since ")
     assert "Production" in ran.out
+    assert "Holders" not in ran.out  # of which model? `-` would read as "nobody"
     document = churn("lifecycle", "show", "guarded", "--toml").out
     (lonely / "l.toml").write_text(document)
     assert churn("lifecycle", "check", "l.toml").code == 0
@@ -231,6 +244,11 @@ def test_lifecycles(churn, lonely):
     assert [each["revision"] for each in churn("lifecycle", "history").data] in ([1, 2], [2, 1])
     assert churn("promote", "churn", 1, "--to", "validation").data["slot"] == "Validation"
     assert "Validation" in churn("stages", "list", "--model", "churn", *T).out
+    assert churn("stages", "list", "--model", "churn", *T).out.splitlines()[0].endswith("Gates  Holders")
+    assert churn("stages", "list", *T).out.splitlines()[0].endswith("Gates")
+    digest = churn("lifecycle", "history").data[0]["digest"]
+    shown = churn("lifecycle", "history", *T).out
+    assert (digest[:19] in shown, digest in shown) == (True, False)
     assert {each["name"] for each in churn("lifecycle", "list").data["lifecycles"]} >= {"standard", "guarded", "mlflow"}
 
 
@@ -238,7 +256,9 @@ def test_the_log(churn, lonely):
     ran = churn("audit", "log", "--model", "churn")
     assert {each["actor"] for each in ran.data} == {"ana"}
     assert churn("audit", "log", "--after", ran.data[0]["seq"], "--limit", 1).data[0]["seq"] == ran.data[1]["seq"]
-    assert churn("audit", "log", *T).out.startswith("Seq  At ")
+    shown = churn("audit", "log", *T).out
+    assert shown.startswith("Seq  At ")
+    assert ran.data[-1]["body"]["digest"][:19] + "\n" in shown  # enough to compare; JSON has all of it
     (lonely / "old").write_text(churn("audit", "checkpoint", *T).out)
     churn("promote", "churn", 1, "--to", "Staging")
     ran = churn("audit", "verify", "--checkpoint", "old", *T)
@@ -265,8 +285,29 @@ def test_the_log_is_exported_with_its_checkpoint(churn, lonely):
 
 def test_info(churn, lonely):
     assert churn("info").data["reachable"] is True
+    assert churn("info", *T).out.endswith("reachable  yes\n")
     ran = churn("info", "--data", "nowhere")
     assert (ran.code, ran.data["reachable"]) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "offered"),
+    [
+        (["promote"], "ch", ["churn"]),
+        (["promote", "churn", "1", "--to"], "p", ["Production"]),  # stages match in any case
+        (["promote", "churn", "1", "--to"], "@", ["@best"]),
+        (["which", "churn"], "A", ["Archived"]),
+        (["history", "churn", "--slot"], "S", ["Staging"]),
+        (["stages", "add", "X", "--after"], "", ["None", "Staging", "Production", "Archived"]),
+        (["promote", "nobody", "--to"], "P", []),
+        (["pull"], "c", ["churn"]),
+        (["lifecycle", "use"], "", ["guarded", "mlflow", "standard"]),
+    ],
+)
+def test_completion(churn, words, incomplete, offered):
+    churn("alias", "set", "churn", "best", 1)
+    found = ShellComplete(make_root(), {}, "greenroom", "_X").get_completions(words, incomplete)
+    assert [each.value for each in found] == offered
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "a\x00b", "\u200b", "x" * 300, ""])

@@ -363,6 +363,25 @@ def test_help_lists_the_canonical_forms_first(models, line):
 # --- registering -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("line", "usage"),
+    [
+        ("transition-version --help", "transition-stage --model-name NAME --stage STAGE [OPTIONS]"),
+        ("archive --help", "transition-stage --stage Archived --model-name NAME [OPTIONS]"),
+        ("register -h", "register --name NAME --model-uri URI [OPTIONS]"),
+        ("diff --help", "compare NAME 3 5 [OPTIONS]"),
+        ("reject-request --help", "reject --model-name NAME [OPTIONS]"),
+        ("list --help", "list [OPTIONS]"),
+    ],
+)
+def test_the_help_of_a_verb_is_its_canonical_form(models, line, usage):
+    first, _, *lines = models(line).out.splitlines()
+    assert first == f"Usage: greenroom models {usage}"
+    assert lines[0] == "Options:"
+    assert max(map(len, lines)) <= 102
+    assert all(row.startswith("  --") for row in lines[1 : lines.index("")])
+
+
 def test_register_a_folder_and_a_file(models, place, tmp_path):
     name = f"r{next(_count)}"
     (tmp_path / "model").mkdir()
@@ -373,6 +392,14 @@ def test_register_a_folder_and_a_file(models, place, tmp_path):
     assert ran.out == f"Successfully registered model '{name}' with version 2\n"
     first, second = (models(f"get-version {name} {number}").data for number in (1, 2))
     assert first["digest"] == second["digest"] is not None
+
+
+def test_a_registered_folder_was_not_trained_by_the_command_line(models, place, tmp_path):
+    (tmp_path / "requirements.txt").write_text("numpy==2.0\n")
+    models(f"register --model-uri {shlex.quote(str(tmp_path))} --name untold")
+    context = models("describe --model-uri models:/untold/1").data["context"]
+    assert (context["entry_point"], context["python"], context["platform"]) == (None, None, None)
+    assert context["packages"] == {"numpy": "2.0"}
 
 
 def test_register_what_is_elsewhere(models, name):
@@ -433,6 +460,9 @@ def test_models_and_searches(models, name):
     assert [each["version"] for each in models(f"list --name {name} --stage production").data] == ["3"]
     assert models("search-versions --filter 'nonsense ~ 1'").code == 2
     assert models("list --output table").out.startswith("Name ")
+    of_all = models(f"search-versions --filter \"name = '{name}'\" --output table").out.splitlines()
+    assert of_all[0].split() == ["Version", "Stage", "Aliases", "Created", "Author", "Run", "Model"]
+    assert all(row.endswith(f" {name}") for row in of_all[1:])
 
 
 def test_compare(models, name):

@@ -301,7 +301,8 @@ def test_no_answer_in_time_is_not_repeated(monkeypatch):
     [
         (c.RecordMetrics("m", 1, {"auc": float("nan")}), "metrics 'auc' is nan"),
         (c.RecordMetrics("m", 1, params={"p": "\ud800"}), "characters that are not text"),
-        (c.RecordMetrics("m", 1, params={"p": object()}), "cannot be sent"),
+        (c.RecordMetrics("m", 1, params={"p": object()}), "params.p must be a string"),
+        (c.RecordMetrics("\ud800", 1, params={"p": "x"}), "characters that are not text"),
     ],
 )
 def test_what_json_cannot_carry_is_refused_before_it_is_sent(command, part):

@@ -186,7 +186,7 @@ def test_a_digest_is_remembered_while_the_file_stays_the_same(tmp_path: Path, mo
     folder = write(tmp_path / "m", {"big": sample(400_000), "small": b"x"})
     hashed: list[str] = []
 
-    def counting(path: Path) -> str:
+    def counting(path: Path, advance: object = None) -> str:
         hashed.append(path.name)
         return digest_of(path.read_bytes())
 
@@ -202,6 +202,17 @@ def test_a_digest_is_remembered_while_the_file_stays_the_same(tmp_path: Path, mo
     (folder / "big").write_bytes(data)
     os.utime(folder / "big", ns=(before.st_atime_ns, before.st_mtime_ns))  # even a forged time does not hide it
     assert scan(folder, digests=DigestCache(tmp_path / "d.json"))[0].digest == digest_of(data)
+
+
+def test_hashing_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "m", {"big": BIG, "small": b"x"})
+    monkeypatch.setattr(scan_file, "_SETTLED_NS", -1)
+    told: list[int] = []
+    scan(folder, digests=DigestCache(tmp_path / "d.json"), advance=told.append)
+    assert (sum(told), len(told) > 3) == (len(BIG) + 1, True)  # one large file shows progress too
+    told.clear()
+    scan(folder, digests=DigestCache(tmp_path / "d.json"), advance=told.append)
+    assert sorted(told) == [1, len(BIG)]  # what is remembered is done at once
 
 
 def test_a_fresh_file_is_not_remembered(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def _wait_for(said: Path, started: float, ledger: Ledger) -> str:
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost(zygote: Zygote, tmp_path: Path) -> None:
-    cycles = size(200, 50_000)
+    cycles = size(350, 50_000)
     ledger = cycles_of_servers(zygote, tmp_path / "data", cycles)
     assert ledger.problems == []
     assert ledger.cycles == cycles
@@ -180,7 +180,7 @@ def test_embedded_writers_lose_nothing(zygote: Zygote, tmp_path: Path) -> None:
     chance, ledger, folder = random.Random(SEED), Ledger(), tmp_path / "data"
     prepare(folder)
     length, _ = recovered(folder, 0)
-    cycles = size(100, 10_000)
+    cycles = size(150, 10_000)
     for cycle in range(cycles):
         said = [tmp_path / f"ledger-{cycle}-{number}" for number in range(2)]
         pids = [zygote.ask("embedded", folder, each, f"{cycle}-{at}", 1) for at, each in enumerate(said)]

@@ -14,12 +14,24 @@ from pathlib import Path
 
 from greenroom.app import open_local, serve_forever
 from greenroom.core.model import Actor
-from greenroom.http import asgi, bytes, mlflow_artifacts, mlflow_registry, mlflow_service, native, openapi, reference, run
+from greenroom.http import (
+    asgi,
+    mlflow_artifacts,
+    mlflow_registry,
+    mlflow_service,
+    native,
+    openapi,
+    reference,
+    run,
+)
+from greenroom.http import (
+    bytes as byte_routes,
+)
 from greenroom.services import commands as c
 from greenroom.services.api import BY_NAME
 from tests.races.mutants import MUTANTS
 
-_LOADED = (asgi, bytes, mlflow_artifacts, mlflow_registry, mlflow_service, native, openapi, reference, run)
+_LOADED = (asgi, byte_routes, mlflow_artifacts, mlflow_registry, mlflow_service, native, openapi, reference, run)
 
 
 def _server(folder: str, said: str, mutant: str = "") -> None:

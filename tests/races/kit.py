@@ -1,4 +1,4 @@
-"""What the reliability tests share: sizes, real server processes, a client that can be cut, and the check after each run.
+"""What the reliability tests share: sizes, real server processes, a client that can be cut, a check after each run.
 
 `GREENROOM_NIGHTLY=1` gives every test its long size, `GREENROOM_SEED` another course of chance; the seed is printed.
 """
@@ -189,7 +189,7 @@ def together(count: int, work: Callable[[int], None]) -> list[BaseException]:
 
 
 def problems_of_log(folder: Path) -> list[str]:
-    """C9: return what is wrong after a run: log not dense or not whole, tables not equal to the replay, blobs not there."""
+    """C9: return what is wrong: a log that is not dense or whole, tables that are not its replay, blobs that are gone."""
     registry = open_local(folder)
     try:
         report = registry.call_now("audit_verify", c.AuditVerify(), TESTER)

@@ -30,7 +30,7 @@ name = "None"
 
 @dataclass(frozen=True)
 class Case:
-    """One write operation on a model of its own: what must be there before, what is asked, and what would be another."""
+    """One write operation on a model of its own: what must be there before, what is asked, what would be another."""
 
     ask: Make
     other: Make
@@ -86,7 +86,10 @@ CASES: Mapping[str, Case] = {
         lambda m: c.Promote(m, "Production", 2, swap=True), lambda m: c.Promote(m, "Production", 1, swap=True), _HELD
     ),
     "promote, refused": Case(
-        lambda m: c.Promote(m, "Production", 2), lambda m: c.Promote(m, "Production", 2, swap=True), _HELD, name="promote"
+        lambda m: c.Promote(m, "Production", 2),
+        lambda m: c.Promote(m, "Production", 2, swap=True),
+        _HELD,
+        name="promote",
     ),
     "rollback": Case(
         c.Rollback,
@@ -112,7 +115,7 @@ CASES: Mapping[str, Case] = {
     ),
 }
 DIGEST = digest_of(b"x")
-# No native route, so no header: the store's keys are what counts. They change no audited row; the row itself is looked at.
+# No native route, so no header: the store's keys are what counts. No audited row changes; the row itself is looked at.
 INTERNAL: Mapping[str, tuple[Any, Any]] = {
     "blob_stored": (c.BlobStored(DIGEST, 1), c.BlobStored(DIGEST, 2)),
     "put_upload": (c.PutUpload("a/b", DIGEST, 1), c.PutUpload("a/c", DIGEST, 1)),

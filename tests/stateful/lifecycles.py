@@ -1,4 +1,4 @@
-"""The lifecycles of the stateful test, each told twice: as the document that the registry reads, and as plain values."""
+"""The lifecycles of the stateful test, each told twice: as a document that the registry reads, and as plain values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """`rules` are the (pattern, tag) for which the document says that it applies; `frozen` the stages nothing enters."""
+    """`rules` are the (pattern, tag) to which it says that it applies; `frozen` the stages that nothing enters."""
 
     name: str
     stages: tuple[Place, ...]

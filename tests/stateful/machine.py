@@ -45,7 +45,9 @@ PATHS = st.sampled_from(["a", "a/b", "a/b/c", "d"])
 FLAGS = st.booleans()
 RARELY = st.sampled_from([False, False, False, True])
 
-ERRORS = {each: each.code for each in (NotFound, AlreadyExists, Refused, InvalidInput)}  # a finer one counts as its base
+ERRORS = {
+    each: each.code for each in (NotFound, AlreadyExists, Refused, InvalidInput)
+}  # a finer one counts as its base
 
 
 def rarely(machine: RegistryMachine) -> bool:

@@ -120,7 +120,9 @@ class Rules:
 
     def applying(self, name: str, tags: dict[str, str], bindings: list[Any] | None = None) -> str:
         for lifecycle, pattern, tag in self.bindings if bindings is None else bindings:
-            if pattern is not None and (pattern in ("*", name) or (pattern[-1] == "*" and name.startswith(pattern[:-1]))):
+            if pattern is not None and (
+                pattern in ("*", name) or (pattern[-1] == "*" and name.startswith(pattern[:-1]))
+            ):
                 return str(lifecycle)
             if tag is not None and tags.get(tag.split("=")[0]) == tag.split("=")[1]:
                 return str(lifecycle)
@@ -285,7 +287,11 @@ class Rules:
         if best is not None:
             sure(number is None, "invalid_input")
             metric, lowest = best.split(":")[0], best.endswith(":min")
-            have = [(each.metrics[metric], n) for n, each in model.versions.items() if n in model.living() and metric in each.metrics]
+            have = [
+                (each.metrics[metric], n)
+                for n, each in model.versions.items()
+                if n in model.living() and metric in each.metrics
+            ]
             sure(have, "not_found")
             return max(have, key=lambda each: (-each[0] if lowest else each[0], each[1]))[1]
         if number is not None:
@@ -354,9 +360,7 @@ class Rules:
             self.carry_out(model, place, number, kind, leave, to)
         return told
 
-    def carry_out(
-        self, model: Model, place: Place, number: int, kind: str, leave: list[int], to: str | None
-    ) -> None:
+    def carry_out(self, model: Model, place: Place, number: int, kind: str, leave: list[int], to: str | None) -> None:
         for each in list(model.stays):
             if (each.kind, each.slot, each.until) == (place.kind, place.name, None) and each.version in leave:
                 self.end(each, kind)
@@ -402,11 +406,7 @@ class Rules:
     def put_lifecycle(self, policy: Lifecycle) -> None:
         stated = [(policy.name, *rule) for rule in policy.rules]
         rules = {(pattern, tag) for _, pattern, tag in stated}
-        kept = [
-            each
-            for each in self.bindings[:-1]
-            if each[0] != policy.name and (each[1], each[2]) not in rules
-        ]
+        kept = [each for each in self.bindings[:-1] if each[0] != policy.name and (each[1], each[2]) not in rules]
         bindings = [*kept, *stated, self.bindings[-1]]
         revision = self.lifecycles.get(policy.name, (0, policy))[0] + 1
         self.rebind(bindings, {**self.lifecycles, policy.name: (revision, policy)}, changed=policy.name)

@@ -13,7 +13,7 @@ import click
 
 from greenroom.cli.busy import busy
 from greenroom.cli.command import Command, Group
-from greenroom.cli.output import when
+from greenroom.cli.output import counted, short_digest, when
 from greenroom.cli.params import first, limit_option, read_document
 from greenroom.cli.session import Session, pass_session
 from greenroom.core.audit import Entry
@@ -53,7 +53,7 @@ def log(session: Session, model: str | None, after: int, limit: int) -> None:
 
 def _body(entry: AuditEntry) -> str:
     return ", ".join(
-        f"{name}={value}"
+        f"{name}={short_digest(value) if isinstance(value, str) else value}"
         for name, value in entry.body.items()
         if isinstance(value, str | int | float) and value != "" and name not in _UNSHOWN
     )
@@ -84,8 +84,8 @@ def verify(session: Session, checkpoints: tuple[str, ...], fast: bool) -> None:
 
 
 def _report(report: VerifyReport) -> Iterable[str]:
-    checked = ", ".join(f"{count} {what}" for what, count in report.checked.items())
-    yield f"{report.status}: {report.entries} entries" + (f"; checked {checked}" if checked else "")
+    checked = ", ".join(counted(count, what) for what, count in report.checked.items())
+    yield f"{report.status}: {counted(report.entries, 'entries')}" + (f"; checked {checked}" if checked else "")
     for finding in report.findings:
         yield f"  {finding.kind}  {finding.where}  {finding.message}"
 
@@ -107,7 +107,9 @@ def checkpoint(session: Session) -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False))
 @pass_session
 def export(session: Session, folder: str) -> None:
-    """Write log and signed checkpoint into a folder, to be kept elsewhere.
+    """Write log and checkpoint into a folder.
+
+    Keep it elsewhere: with it, a log that was rewritten as a whole is found out.
 
     `entries.jsonl` (one entry per line, with its body), `tile/` (entry bundles and hash tiles for standard verifiers),
     `key`, and last `checkpoint` (signed, over exactly these entries). Files of an earlier export are replaced, each at
@@ -124,7 +126,7 @@ def export(session: Session, folder: str) -> None:
     _replace(target / "key", [head.key.rstrip("\n") + "\n"])
     _replace(target / "checkpoint", [head.note])
     written = {"folder": str(target), "entries": count, "size": head.size, "root": head.root}
-    session.out.result(written, f"{count} entries and the checkpoint of {head.size} are in {target}.")
+    session.out.result(written, f"{counted(count, 'entries')} and the checkpoint of {head.size} are in {target}.")
 
 
 def _read(path: Path) -> Iterator[Entry]:

@@ -10,8 +10,8 @@ import click
 from greenroom.cli.busy import busy
 from greenroom.cli.command import Command
 from greenroom.cli.commands_register import metadata_of, metadata_options
-from greenroom.cli.output import number, size
-from greenroom.cli.params import model_and_version, model_argument, version_argument
+from greenroom.cli.output import counted, number, size
+from greenroom.cli.params import complete_model, model_and_version, model_argument, version_argument
 from greenroom.cli.session import EXIT_DAMAGED, Session, pass_session
 from greenroom.core.errors import InvalidInput
 
@@ -36,12 +36,12 @@ def push(session: Session, folder: str, model: str, source: str, **given: Any) -
       greenroom push ./model churn --dataset churn-10,context=training --parent churn@Production
     """
     made = session.registry.push(folder, model, source=source, progress=not session.quiet, **metadata_of(given, folder))
-    held = f"{made.file_count} files, {size(made.size_bytes)}, {made.digest}"
+    held = f"{counted(made.file_count or 0, 'files')}, {size(made.size_bytes)}, {made.digest}"
     session.out.result(made, f"{made.model} version {made.version} registered: {held}")
 
 
 @click.command(cls=Command)
-@click.argument("ref", metavar="MODEL@SLOT")
+@click.argument("ref", metavar="MODEL@SLOT", shell_complete=complete_model)
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False))
 @click.option("--replace", is_flag=True, help="Put it in the place of a folder that is there.")
 @pass_session
@@ -148,7 +148,8 @@ def verify(session: Session, model: str | None, version: str | None) -> None:
 
 def _report(report: FilesReport) -> Iterator[str]:
     verdict = f"{len(report.findings)} WRONG" if report.findings else "all as registered"
-    yield f"{report.versions} versions, {report.files} files, {size(report.bytes)} hashed: {verdict}"
+    what = f"{counted(report.versions, 'versions')}, {counted(report.files, 'files')}, {size(report.bytes)}"
+    yield f"{what} hashed: {verdict}"
     for finding in report.findings:
         yield f"  {finding.kind}  {finding.where}  {finding.message}"
     for name in report.unpinned:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from greenroom.cli.command import Command, Group
-from greenroom.cli.output import when
-from greenroom.cli.params import read_document, reason_option
+from greenroom.cli.output import short_digest, when
+from greenroom.cli.params import complete_lifecycle, complete_slot, read_document, reason_option
 from greenroom.cli.session import EXIT_USAGE, Session, pass_session
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def list_lifecycles(session: Session) -> None:
 
 
 @lifecycle.command("show", cls=Command)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_lifecycle)
 @click.option("--model", metavar="MODEL", help="The one that applies to this model.")
 @click.option("--revision", type=int, metavar="N", help="An earlier revision.")
 @click.option("--toml", is_flag=True, help="Print the document itself, to edit and apply.")
@@ -52,7 +52,7 @@ def show(session: Session, name: str | None, model: str | None, revision: int | 
     if toml:
         session.out.line(view.revision.document.rstrip("\n"))
     else:
-        _show(session.out, view)
+        _show(session.out, view, of_model=model is not None)
 
 
 @lifecycle.command("check", cls=Command)
@@ -82,13 +82,15 @@ def apply(session: Session, file: str, reason: str | None) -> None:
 
 
 @lifecycle.command("use", cls=Command)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_lifecycle)
 @click.option("--models", "pattern", metavar="PATTERN", help="Only for models named like this (fraud-*).")
 @click.option("--tag", metavar="KEY=VALUE", help="Only for models with this tag.")
 @reason_option
 @pass_session
 def use(session: Session, name: str, pattern: str | None, tag: str | None, reason: str | None) -> None:
-    """Choose which lifecycle applies: standard, guarded, mlflow, or one of yours.
+    """Choose which lifecycle applies.
+
+    NAME is standard, guarded, mlflow, or one of yours.
 
     \b
     Examples:
@@ -102,13 +104,13 @@ def use(session: Session, name: str, pattern: str | None, tag: str | None, reaso
 
 
 @lifecycle.command("history", cls=Command)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_lifecycle)
 @click.option("--model", metavar="MODEL", help="Of the one that applies to this model.")
 @pass_session
 def history(session: Session, name: str | None, model: str | None) -> None:
     """Show every revision of a lifecycle."""
     found = session.registry.lifecycle_history(name, model=model)
-    rows = [(e.name, e.revision, when(e.at), e.by, e.digest, e.reason) for e in found]
+    rows = [(e.name, e.revision, when(e.at), e.by, short_digest(e.digest), e.reason) for e in found]
     session.out.table(("Lifecycle", "Revision", "At", "By", "Digest", "Reason"), rows, found)
 
 
@@ -124,12 +126,17 @@ def stages() -> None:
 def list_stages(session: Session, name: str | None, model: str | None) -> None:
     """List the stages of a lifecycle, in order."""
     view = session.registry.lifecycle(name, model=model)
-    session.out.table(_COLUMNS, _rows(view), view.stages)
+    _stage_table(session.out, view, view.stages, of_model=model is not None)
 
 
 @stages.command("add", cls=Command)
 @click.argument("name")
-@click.option("--after", metavar="STAGE", help="Put it after this stage; before Archived unless named.")
+@click.option(
+    "--after",
+    metavar="STAGE",
+    shell_complete=complete_slot,
+    help="Put it after this stage; before Archived unless named.",
+)
 @click.option("--exclusive", is_flag=True, help="At most one version of a model at a time.")
 @click.option("--lifecycle", "to", metavar="NAME", help="Add it to this lifecycle instead of the default one.")
 @reason_option
@@ -166,14 +173,20 @@ def _rows(view: LifecycleView) -> list[tuple[object, ...]]:
     ]
 
 
-def _show(out: Output, view: LifecycleView) -> None:
+def _stage_table(out: Output, view: LifecycleView, data: object, *, of_model: bool) -> None:
+    """Print the stages; holders only where a model is asked about, or `-` would read as "nobody"."""
+    shown = len(_COLUMNS) if of_model else _COLUMNS.index("Holders")
+    out.table(_COLUMNS[:shown], [row[:shown] for row in _rows(view)], data)
+
+
+def _show(out: Output, view: LifecycleView, *, of_model: bool) -> None:
     if not out.is_json:
         revision = view.revision
         uses = [_binding(each) for each in view.bindings if each.lifecycle == view.name]
         default = ["default"] if view.is_default else []
         out.line(f"{view.name}, revision {revision.revision}, since {when(revision.at)} by {revision.by}")
         out.line(f"applies to: {', '.join(uses + default) or 'no model'}")
-    out.table(_COLUMNS, _rows(view), view)
+    _stage_table(out, view, view, of_model=of_model)
     _warn(out, view)
 
 

@@ -8,6 +8,7 @@ import click
 
 from greenroom.cli.command import Command
 from greenroom.cli.params import (
+    complete_slot,
     dry_run_option,
     model_and_version,
     model_argument,
@@ -30,7 +31,9 @@ _if_holder = click.option(
 @click.command(cls=Command)
 @model_argument
 @version_argument
-@click.option("--to", required=True, metavar="SLOT", help="The stage, or @alias, to move it into.")
+@click.option(
+    "--to", required=True, metavar="SLOT", shell_complete=complete_slot, help="The stage, or @alias, to move it into."
+)
 @click.option("--best", metavar="METRIC[:min|:max]", help="Pick the version with the best recorded metric.")
 @click.option("--swap", is_flag=True, help="Archive whoever holds the stage, in the same transaction.")
 @_if_holder
@@ -71,7 +74,7 @@ def promote(
 
 @click.command(cls=Command)
 @model_argument
-@click.argument("slot", default="Production")
+@click.argument("slot", default="Production", shell_complete=complete_slot)
 @click.option("--version", metavar="N", help="Go back to this earlier holder instead of the last healthy one.")
 @_if_holder
 @dry_run_option
@@ -136,12 +139,19 @@ def delete(session: Session, model: str, version: str | None, whole_model: bool,
       greenroom delete churn 1
       greenroom delete churn --whole-model
     """
+    from greenroom.client.refs import is_ref
+
     if whole_model and version is None:
         gone = session.registry.delete_model(model, reason=reason)
         session.out.result(gone, f"{model} deleted with its versions. `greenroom restore {model}` brings it back.")
         return
     if whole_model:
         raise InvalidInput("both a version and --whole-model are given.", hint="Give one of them.")
+    if version is None and not is_ref(model):
+        raise InvalidInput(
+            f"no version of {model!r} is given.",
+            hint=f"Write {model} 3 for one version, or {model} --whole-model for all of them.",
+        )
     name, number = need_version(session, model, version)
     deleted = session.registry.delete(name, number, reason=reason)
     text = f"{name} version {number} deleted. `greenroom restore {name} {number}` brings it back."

@@ -9,7 +9,15 @@ import click
 
 from greenroom.cli.command import Command
 from greenroom.cli.output import number, pairs, size, when
-from greenroom.cli.params import first, limit_option, model_and_version, model_argument, split_ref, version_argument
+from greenroom.cli.params import (
+    complete_slot,
+    first,
+    limit_option,
+    model_and_version,
+    model_argument,
+    split_ref,
+    version_argument,
+)
 from greenroom.cli.session import EXIT_NOT_FOUND, Session, pass_session
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ _MOST_SHOWN = 12  # packages, files and the like in a summary
 
 @click.command(cls=Command)
 @model_argument
-@click.argument("slot", default="Production")
+@click.argument("slot", default="Production", shell_complete=complete_slot)
 @click.option("--at", metavar="DATE", help="At this time: 2026-11-21, 2026-11-21T10:00:00Z, or milliseconds.")
 @pass_session
 def which(session: Session, model: str, slot: str, at: str | None) -> None:
@@ -131,7 +139,7 @@ def search(session: Session, filter_: str | None, models: bool, order_by: tuple[
 @click.command(cls=Command)
 @model_argument
 @version_argument
-@click.option("--slot", metavar="SLOT", help="Only this stage or @alias.")
+@click.option("--slot", metavar="SLOT", shell_complete=complete_slot, help="Only this stage or @alias.")
 @click.option("--promotions", is_flag=True, help="The requests to move, refused ones too.")
 @limit_option
 @pass_session

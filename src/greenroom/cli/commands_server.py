@@ -18,7 +18,11 @@ PORT = 5000  # where people who come from MLflow expect it
 
 @click.command(cls=Command)
 @click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False), required=False)
-@click.option("--lifecycle", metavar="NAME", help="standard (the default), guarded or mlflow.")
+@click.option(
+    "--lifecycle",
+    metavar="NAME",
+    help="The preset: standard (the default of a new registry), guarded or mlflow; an existing one switches to it.",
+)
 @pass_session
 def init(session: Session, folder: str | None, lifecycle: str | None) -> None:
     """Make a local registry in a folder; no server needed.
@@ -50,7 +54,11 @@ def init(session: Session, folder: str | None, lifecycle: str | None) -> None:
 @click.option("--data", "folder", metavar="DIR", envvar="GREENROOM_DATA", default=".greenroom", show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
-@click.option("--lifecycle", metavar="NAME", help="The preset of a new registry: standard, guarded or mlflow.")
+@click.option(
+    "--lifecycle",
+    metavar="NAME",
+    help="The preset: standard (the default of a new registry), guarded or mlflow; an existing one switches to it.",
+)
 @pass_session
 def server(session: Session, folder: str, host: str, port: int, lifecycle: str | None) -> None:
     """Serve a registry: API, MLflow's API and web pages.
@@ -92,9 +100,15 @@ def info(session: Session) -> None:
         found |= {"lifecycle": registry.lifecycle().name, "reachable": True}
     except GreenroomError as exc:
         found |= {"reachable": False}
-        session.out.fields(found.items(), found)
+        _show_info(session, found)
         raise exc from None
-    session.out.fields(found.items(), found)
+    _show_info(session, found)
+
+
+def _show_info(session: Session, found: dict[str, Any]) -> None:
+    words = {True: "yes", False: "no"}
+    shown = ((name, words[value] if isinstance(value, bool) else value) for name, value in found.items())
+    session.out.fields(shown, found)
 
 
 @click.command(cls=Command)

@@ -162,6 +162,18 @@ def size(size_bytes: int | None) -> str:
     return f"{size_bytes} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
 
 
+def counted(count: int, things: str) -> str:
+    """Return a count with its plural noun, `3 files`, or the singular of it, `1 file`."""
+    if count != 1:
+        return f"{count} {things}"
+    return f"1 {things.removesuffix('ies')}y" if things.endswith("ies") else f"1 {things.removesuffix('s')}"
+
+
+def short_digest(digest: str) -> str:
+    """Return as much of `sha256:…` as people compare; JSON output has all of it."""
+    return digest[:19] if digest.startswith("sha256:") else digest
+
+
 def number(value: float) -> str:
     """Return a metric's value as short as it can be read back."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 _MOST_COMPLETIONS = 50
 
 
-def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the names of models; a registry that cannot be asked offers nothing."""
     try:
         found = islice(session_of(ctx).registry.models(), 1000)
@@ -33,9 +33,32 @@ def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in names[:_MOST_COMPLETIONS]]
 
 
+def complete_slot(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the stages, and the aliases as `@NAME`, of the model that the line names; without one, the stages."""
+    model = ctx.params.get("model")
+    if model is None and ctx.args and any(each.name == "model" for each in ctx.command.params):
+        model = ctx.args[0]  # click gives up on a line that ends in `--to`, and leaves the words to us
+    try:
+        registry = session_of(ctx).registry
+        slots = [stage.name for stage in registry.lifecycle(model=split_ref(model)[0] if model else None).stages]
+        slots += [f"@{alias}" for alias in registry.model(split_ref(model)[0]).aliases] if model else []
+    except (GreenroomError, OSError):
+        slots = []
+    return [CompletionItem(slot) for slot in slots if slot.casefold().startswith(incomplete.casefold())]
+
+
+def complete_lifecycle(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of lifecycles."""
+    try:
+        names = [each.name for each in session_of(ctx).registry.lifecycles().lifecycles]
+    except (GreenroomError, OSError):
+        names = []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def model_argument(command: F) -> F:
     """Take MODEL."""
-    return click.argument("model", shell_complete=_complete_model)(command)
+    return click.argument("model", shell_complete=complete_model)(command)
 
 
 def version_argument(command: F) -> F:
@@ -81,13 +104,19 @@ def need_version(session: Session, model: str, version: str | None) -> tuple[str
     return name, found
 
 
+_EXAMPLES = {"metric": "auc=0.91", "parameter": "depth=6", "part of --dataset": "churn-10,digest=…,context=training"}
+
+
 def pairs_of(values: Iterable[str], what: str) -> dict[str, str]:
     """Return `key=value` words as a dict. Raises InvalidInput for a word of another form and for a key given twice."""
     found: dict[str, str] = {}
     for word in values:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise InvalidInput(f"{what} {word!r} is not of the form KEY=VALUE.", hint="Write it like auc=0.91.")
+            raise InvalidInput(
+                f"{what} {word!r} is not of the form KEY=VALUE.",
+                hint=f"Write it like {_EXAMPLES.get(what, 'team=growth')}.",
+            )
         if key in found:
             raise InvalidInput(f"{what} {key!r} is given twice.", hint="Give it once.")
         found[key] = value

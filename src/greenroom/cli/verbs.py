@@ -6,6 +6,7 @@ One click command takes all the words; `verbs_ask` says what they mean and `verb
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from greenroom.cli.session import Session, report, say, session_of
 from greenroom.cli.verbs_ask import Ask, interpret
-from greenroom.cli.verbs_tables import CANONICAL_FLAG, FORMS, HELP, SPELLINGS
+from greenroom.cli.verbs_tables import CANONICAL_FLAG, FLAG_ROWS, FORMS, HELP, METAVARS, SPELLINGS, Form, Spelling
 from greenroom.cli.verbs_words import Usage
 from greenroom.core.errors import NotFound
 
@@ -104,16 +105,39 @@ def help_text(program: str, verb: str = "help") -> str:
     spelled = SPELLINGS.get(verb.replace(" ", "-"))
     if spelled is None or spelled.operation == "help":
         return head + HELP.replace("\b\n", "").rstrip()
-    form = FORMS[spelled.operation]
-    flags = dict.fromkeys(form.flags.get(name, CANONICAL_FLAG[name]) for name in (*form.needs, *form.accepts))
-    line = f"Usage: {program} models {form.verbs[0]} {' '.join(flags)}"
-    return (
-        f"{line}\n\nThe same as: {', '.join(sorted(_synonyms(spelled.operation)))}.\n\n{HELP.split(chr(8))[1].strip()}"
-    )
+    return _verb_help(program, spelled)
 
 
-def _synonyms(operation: str) -> list[str]:
-    return sorted(verb for verb, spelling in SPELLINGS.items() if spelling.operation == operation)
+def _verb_help(program: str, spelled: Spelling) -> str:
+    """Return the page of one verb: its canonical form, every flag with its other spellings, the other verbs."""
+    form, preset = FORMS[spelled.operation], spelled.preset
+    canonical = form.verbs[0]
+    if spelled.operation == "decide":  # approve and reject share a form
+        canonical = preset.get("decision", canonical)
+    set_here = {name: value for name, value in preset.items() if name in form.accepts}
+    needs = [name for name in form.needs if name not in set_here]
+    usage = [f"{program} models {canonical}"]
+    usage += [f"{_flag(form, name)} {value}" for name, value in set_here.items()]
+    usage += ["NAME", "3", "5"] if form.bare_words else [_flag_and_value(form, name) for name in needs]
+    lines = [f"Usage: {' '.join(usage)} [OPTIONS]", "", "Options:"]
+    for name in dict.fromkeys((*needs, *form.accepts, "output")):
+        if (spelled.operation, name) == ("register", "version"):  # understood, to be refused with a reason
+            continue
+        shown, own = _flag_and_value(form, name), _flag(form, name)
+        also = " ".join(flag for flag in FLAG_ROWS[name].split() if flag != own)
+        lines.append(f"  {shown:<27}  {also and f'also {also}'}".rstrip())
+    others = sorted(verb for verb, each in SPELLINGS.items() if each == spelled and verb != canonical)
+    if others:
+        lines += ["", *textwrap.wrap(f"Other spellings: {', '.join(others)}.", 100, break_on_hyphens=False)]
+    return "\n".join((*lines, "", "`greenroom models --help` shows all canonical forms."))
+
+
+def _flag(form: Form, name: str) -> str:
+    return form.flags.get(name, CANONICAL_FLAG[name])
+
+
+def _flag_and_value(form: Form, name: str) -> str:
+    return " ".join(filter(None, (_flag(form, name), METAVARS.get(name, ""))))
 
 
 class _Singular(click.Command):

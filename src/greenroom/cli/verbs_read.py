@@ -24,9 +24,12 @@ def _limited(asked: Ask, items: Iterable[Version]) -> Iterator[Version]:
     return islice((each for each in items if not wanted or stage_key(each.stage) in wanted), asked.max_results)
 
 
-def _print_versions(versions: Iterable[Version], printer: Printer) -> int:
+def _print_versions(versions: Iterable[Version], printer: Printer, *, of_many: bool = False) -> int:
+    """Print a table headed `Version  Stage …` (rule 5); the model is its last column where it is not known before."""
     found = list(versions)
-    printer.table(show.VERSION_COLUMNS, map(show.version_row, found), [show.version_item(each) for each in found])
+    columns = (*show.VERSION_COLUMNS, "Model") if of_many else show.VERSION_COLUMNS
+    rows = [(*show.version_row(each), each.model)[: len(columns)] for each in found]
+    printer.table(columns, rows, [show.version_item(each) for each in found])
     return 0
 
 
@@ -40,7 +43,8 @@ def versions(asked: Ask, registry: Registry, printer: Printer) -> int:
     if asked.filter:
         clauses.append(asked.filter)
     order = asked.order_by or (("version DESC",) if asked.name else ())
-    return _print_versions(_limited(asked, registry.search(" AND ".join(clauses) or None, order_by=order)), printer)
+    found = registry.search(" AND ".join(clauses) or None, order_by=order)
+    return _print_versions(_limited(asked, found), printer, of_many=not asked.name)
 
 
 def latest(asked: Ask, registry: Registry, printer: Printer) -> int:

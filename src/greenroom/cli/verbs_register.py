@@ -81,6 +81,9 @@ def _local(source: str) -> Path:
 
 def _send(path: Path, asked: Ask, registry: Registry, given: Metadata) -> Version:
     """Push a folder, or a file as a folder of one."""
+    from greenroom.client.context import collect
+
+    given["context"] = collect(path, trained_here=False)  # this process only passes the files on
     if path.is_dir():
         return registry.push(path, asked.name, progress=not asked.quiet, **given)
     with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:

@@ -188,6 +188,7 @@ TWO_WORD = ("versions", "alias", "aliases", "transition-request")
 
 
 def _flags(rows: Mapping[str, str]) -> dict[str, str]:
+    """Turn rows of words around: every word leads to the key of its row."""
     return {flag: name for name, flags in rows.items() for flag in flags.split()}
 
 
@@ -230,6 +231,28 @@ FLAGS: Mapping[str, str] = MappingProxyType(
     _flags(FLAG_ROWS) | {"-m": "model", "--json": "output", "--help": "help", "-h": "help"}
 )
 CANONICAL_FLAG: Mapping[str, str] = MappingProxyType({name: row.split()[0] for name, row in FLAG_ROWS.items()})
+
+# How a help page names the value of a flag; flags that stand alone have none.
+METAVARS: Mapping[str, str] = MappingProxyType(
+    _flags(
+        {
+            "N": "version versions max_results if_holder",
+            "STAGE": "stage stages from_stage",
+            "TEXT": "comment text",
+            "URI": "uri baseline",
+            "NAME": "name",
+            "ALIAS": "alias",
+            "KEY": "key order_by",
+            "VALUE": "value",
+            "KEY=VALUE": "tags",
+            "FILTER": "filter",
+            "METRIC[:min|:max]": "best",
+            "ID": "run_id",
+            "PATH": "artifact_path",
+            "json|table": "output",
+        }
+    )
+)
 
 # Flags that stand alone; a `true` or `false` may still follow.
 SWITCHES = frozenset({"swap", "dry_run", "yes", "quiet", "no_color"})

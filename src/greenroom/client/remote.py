@@ -19,7 +19,7 @@ from urllib.parse import quote
 from greenroom._version import __version__
 from greenroom.client.pool import READ_S, Pool
 from greenroom.client.resolve import ServerAddress
-from greenroom.client.transport import actor_name
+from greenroom.client.transport import actor_name, checked
 from greenroom.client.wire import API, Answer, answer_of, may_retry, plain_answer, request_of, retry_after
 from greenroom.core.errors import InvalidInput, Unavailable
 from greenroom.services.api import BY_NAME, Mode
@@ -66,7 +66,7 @@ class Remote:
     def call(self, operation: str, command: Any) -> Any:
         """Run one operation. Raises what the server says, Unavailable when it is not there."""
         row = BY_NAME[operation]
-        target, body = request_of(row, command)
+        target, body = request_of(row, checked(command))
         headers = self.headers()
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -201,14 +201,15 @@ def _hashed(path: str, file: Path, digests: DigestCache | None, advance: Advance
         before = stamp_of(file)
         digest = digests.find(file, before) if digests is not None else None
         if digest is None:
-            digest = digest_of_file(file)
+            digest = digest_of_file(file, advance)
             if stamp_of(file) != before:
                 raise changed(path)
             if digests is not None:
                 digests.remember(file, before, digest)
+        else:
+            advance(before.size_bytes)
     except OSError as exc:
         raise InvalidInput(f"{shown(path)!r} cannot be read: {exc.strerror or exc}.", path=path) from exc
-    advance(before.size_bytes)
     return LocalFile(path, digest, before.size_bytes, file, before)
 
 

@@ -81,6 +81,8 @@ def push_folder(
     folder: str | os.PathLike[str], transport: Transport, *, progress: bool = False, carrier: Carrier | None = None
 ) -> tuple[File, ...]:
     """Send what the registry does not have of `folder`; returns its files for a manifest. Raises as `push_files`."""
+    if not os.fspath(folder):  # Path("") would be the working folder, and all of it would be sent
+        raise InvalidInput("the path of the folder is empty.", hint="Give the folder that the model was saved to.")
     carrier = carrier_of(transport) if carrier is None else carrier
     found = list(files_in(Path(folder)))
     with _bar("Hashing", sum(file.stat().st_size for _, file in found), progress) as advance:
@@ -208,7 +210,9 @@ def _require_free(dest: Path, replace: bool) -> None:
             f"{dest} is or holds the folder you are in, or your home.", hint="Name a new folder.", path=str(dest)
         )
     if any(dest.iterdir()) and not replace:
-        raise AlreadyExists(f"{dest} is not empty.", hint="Name a new folder, or replace this one.", path=str(dest))
+        raise AlreadyExists(
+            f"{dest} is not empty.", hint="Name a new folder, or replace this one (--replace).", path=str(dest)
+        )
 
 
 @contextlib.contextmanager

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+from greenroom.core.codec import from_plain, to_plain
+from greenroom.core.errors import InvalidInput
 
 
 class Transport(Protocol):
@@ -26,6 +30,21 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of connections or of the folder. Closing twice is no error."""
+
+
+def checked(command: Any) -> Any:
+    """Return the command if its values are of the types that its class declares and can be written as UTF-8.
+
+    A caller's `swap="false"` or a number for a name is an error that names the field, wherever the registry is, and
+    nothing is asked of it. Raises InvalidInput.
+    """
+    plain = to_plain(command)
+    from_plain(type(command), plain)
+    try:
+        json.dumps(plain, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("the request holds characters that are not text.", hint="Give valid Unicode.") from None
+    return command
 
 
 def actor_name(env: Mapping[str, str] | None = None) -> str:

@@ -5,9 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Binding
+from greenroom.core.names import check_tag_key, check_tag_value, hidden_character, shown
 
 EVERY_MODEL = "*"  # the pattern of the last binding: the default
+_LONGEST = 512
+
+
+def check_pattern(pattern: str) -> str:
+    """Return the pattern of model names. Raises InvalidInput for one that is too long or that no name can match."""
+    if not 0 < len(pattern) <= _LONGEST:
+        raise InvalidInput(f"a pattern has 1 to {_LONGEST} characters, not {len(pattern)}.", field="pattern")
+    hidden = hidden_character(pattern)
+    if hidden:
+        raise InvalidInput(f"no model name matches the pattern '{shown(pattern)}'. {hidden}", field="pattern")
+    return pattern
+
+
+def check_tag_rule(tag: str) -> str:
+    """Return the tag `key=value` that binds models. Raises InvalidInput for what no model can be tagged with."""
+    key, mark, value = tag.partition("=")
+    if not mark:
+        raise InvalidInput(f"the tag {shown(tag)!r} has no value.", hint="Write KEY=VALUE.", field="tag")
+    if len(tag) > _LONGEST:
+        raise InvalidInput(f"a tag has 1 to {_LONGEST} characters here, not {len(tag)}.", field="tag")
+    check_tag_key(key)
+    check_tag_value(value)
+    return tag
 
 
 def lifecycle_for(name: str, tags: Mapping[str, str], bindings: Sequence[Binding]) -> str:

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from greenroom.core.binding import check_pattern, check_tag_rule
 from greenroom.core.errors import InvalidInput
 from greenroom.core.gates import LEVELS, GateRule, gate_type
 from greenroom.core.model import Binding, SlotKind
-from greenroom.core.names import check_alias, check_stage_name
+from greenroom.core.names import check_alias, check_stage_name, stage_key
 from greenroom.core.policy import Freeze, Policy, Slot
 from greenroom.core.toml_lines import Path, key_lines, line_of
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_STAGES = 64
+MAX_RULES = 1_000  # every new model is compared with all of them
 _TOP = {"lifecycle", "description", "applies_to", "numbering", "ungated", "stage", "alias", "freeze"}
 _SLOT = {"name", "capacity", "occupied", "protected", "from", "rollback_from", "expects", "ungated", "gate"}
 _STAGE = _SLOT | {"after", "archive"}
@@ -186,12 +188,20 @@ def _slots(reader: _Reader, data: Mapping[str, Any], key: str, *, ungated: bool)
     seen: set[str] = set()
     for path, table in _tables(reader, data, key):
         slot = _slot(reader, table, path, SlotKind.STAGE if key == "stage" else SlotKind.ALIAS, ungated=ungated)
-        same = slot.name.casefold() if key == "stage" else slot.name
+        same = _look(slot.name) if key == "stage" else slot.name
         if same in seen:
-            reader.complain((*path, "name"), f"{key} {slot.name!r} is there twice (case does not count)")
+            reader.complain((*path, "name"), f"{key} {slot.name!r} is there twice (neither case nor width counts)")
         seen.add(same)
         slots.append(slot)
     return slots
+
+
+def _look(name: str) -> str:
+    """Return what stages that look alike share; of a text that is too long to be a name, as it is."""
+    try:
+        return stage_key(name)
+    except InvalidInput:
+        return name
 
 
 def _slot(reader: _Reader, table: Mapping[str, Any], path: Path, kind: SlotKind, *, ungated: bool) -> Slot:
@@ -285,15 +295,20 @@ def _moment(reader: _Reader, table: Mapping[str, Any], path: Path, key: str) -> 
 
 def _bindings(reader: _Reader, data: Mapping[str, Any], name: str) -> list[Binding]:
     """`applies_to` lists model name patterns (`fraud-*`) and tags (`tag:team=risk`)."""
-    bindings = []
-    for each in reader.names(data, (), "applies_to") or ():
+    bindings: list[Binding] = []
+    rules = reader.names(data, (), "applies_to") or ()
+    if len(rules) > MAX_RULES:
+        reader.complain(("applies_to",), f"`applies_to` has {len(rules)} rules; at most {MAX_RULES} are allowed")
+        return bindings
+    for each in rules:
         if each.startswith("tag:"):
             key, mark, _ = each[4:].partition("=")
             if not key or not mark:
                 reader.complain(("applies_to",), f"{each!r}: write a tag as tag:KEY=VALUE")
-            bindings.append(Binding(name, tag=each[4:]))
+            elif reader.checked(("applies_to",), check_tag_rule, each[4:]):
+                bindings.append(Binding(name, tag=each[4:]))
         elif not each or each == "*":
             reader.complain(("applies_to",), f"{each!r}: for every model use `greenroom lifecycle use {name}` instead")
-        else:
+        elif reader.checked(("applies_to",), check_pattern, each):
             bindings.append(Binding(name, pattern=each))
     return bindings

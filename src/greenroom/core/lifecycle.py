@@ -158,7 +158,7 @@ def decide(move: Move, given: Situation) -> Decision:
         refusals=tuple(refusals),
         displaced=tuple(Displaced(each, _goes_to(move, given.policy)) for each in _leaving(move, given)),
         gates=gates,
-        warnings=() if refusals else tuple(_warnings(move, given, gates, stopping)),
+        warnings=tuple(_warnings(move, given, refused=bool(refusals)) + _advice(gates, stopping)),
         already=already,
     )
 
@@ -187,16 +187,19 @@ def _goes_to(move: Move, policy: Policy) -> str | None:
     return (policy.archive or policy.initial).name
 
 
-def _warnings(move: Move, given: Situation, gates: Sequence[GateResult], stopping: Sequence[GateResult]) -> list[str]:
-    warnings = []
+def _warnings(move: Move, given: Situation, *, refused: bool) -> list[str]:
     if move.version in given.holders:
-        warnings.append(f"version {move.version} was in {move.slot.name} already")
-    on_the_way_up = move.kind is not PromotionKind.ROLLBACK and move.version not in given.holders
+        return [f"version {move.version} was in {move.slot.name} already"]
+    on_the_way_up = move.kind is not PromotionKind.ROLLBACK and not refused
     if on_the_way_up and not given.been_where_expected:
-        warnings.append(f"version {move.version} enters {move.slot.name} without having been in {move.slot.expects}")
-    advice = (each for each in gates if each.verdict is not Verdict.PASSED and each not in stopping)
-    warnings += [f"gate {each.gate} ({each.level}): {each.message}" for each in advice]
-    return warnings
+        return [f"version {move.version} enters {move.slot.name} without having been in {move.slot.expects}"]
+    return []
+
+
+def _advice(gates: Sequence[GateResult], stopping: Sequence[GateResult]) -> list[str]:
+    """Say what a gate that stops nothing did not like."""
+    heard = (each for each in gates if each.verdict is not Verdict.PASSED and each not in stopping)
+    return [f"gate {each.gate} ({each.level}): {each.message}" for each in heard]
 
 
 def _versions(numbers: Sequence[int]) -> str:

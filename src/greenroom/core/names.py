@@ -72,7 +72,7 @@ _EMOJI_SELECTORS = str.maketrans("", "", "\ufe0e\ufe0f")
 _PERCENT_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _KEY = re.compile(r"[/\w.\- :]+")
 _ALIAS = re.compile(r"[\w\-]+")
-_ALIAS_LIKE_VERSION = re.compile(r"v\d+")
+_NO_ALIAS = re.compile(r"latest|v\d+")
 _STAGE = re.compile(r"[\w .\-]+")
 _NO_STAGE = re.compile(r"deleted_internal|latest|\d+|\.+")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
@@ -192,8 +192,7 @@ def check_alias(alias: object, *, reserved_ok: bool = False) -> str:
     hidden = hidden_character(text)
     if hidden or not _ALIAS.fullmatch(text):
         raise _bad(kind, text, hidden or "Aliases consist of letters, digits, '_' and '-'.", "Choose another alias.")
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    if not reserved_ok and (plain == "latest" or _ALIAS_LIKE_VERSION.fullmatch(plain)):
+    if not reserved_ok and _NO_ALIAS.fullmatch(unicodedata.normalize("NFKC", text).casefold()):
         raise _bad(kind, text, "'latest' and 'v' with a number are reserved.", "Choose another alias.")
     return text
 
@@ -229,8 +228,7 @@ def parse_version(value: object, *, model: str | None = None) -> int:
 def check_stage_name(name: object) -> str:
     """Return a clean stage name: 1 to 63 letters, digits, spaces, `_ - .`; raises InvalidInput.
 
-    Reserved: MLflow's tombstone `Deleted_Internal`, and what a reference or a path reads as something else: `latest`,
-    a number, dots alone.
+    Reserved are MLflow's `Deleted_Internal` and what a reference or a path reads otherwise: `latest`, 3 and `..`.
     """
     kind, text = "stage name", require_text(name, "stage")
     require_length(text, kind, "stage_name")

@@ -13,7 +13,7 @@ from greenroom.core.policy import Policy
 from greenroom.services import commands as c
 from greenroom.services.finding import get_model, policy_for, policy_of
 from greenroom.services.fitting import refuse_misfit
-from greenroom.services.limits import check_count
+from greenroom.services.limits import check_count, check_short_text
 from greenroom.services.ports import ModelRow, WriteTx
 from greenroom.services.views import model_view
 
@@ -97,10 +97,11 @@ def _moved_lifecycle(tx: WriteTx, model: ModelRow, name: str, tags: Mapping[str,
 
 
 def delete_model(tx: WriteTx, ask: c.DeleteModel, actor: Actor) -> RegisteredModel | Refused:
-    """Delete a model: a tombstone, from which it can be restored whole. Raises NotFound.
+    """Delete a model: a tombstone, from which it can be restored whole. Raises NotFound, InvalidInput.
 
     Refused (a recorded value) while one of its versions is in a protected slot.
     """
+    check_short_text("reason", ask.reason)
     model = get_model(tx, ask.name)
     policy, _ = policy_for(tx, model)
     refusal = delete_refusal(policy, model.name, tx.open_tenures(model, None))
@@ -120,6 +121,7 @@ def restore_model(tx: WriteTx, ask: c.RestoreModel, actor: Actor) -> RegisteredM
     lifecycle.
     """
     check_model_name(ask.name)
+    check_short_text("reason", ask.reason)
     _refuse_taken(tx, ask.name)
     model = tx.find_tombstone(ask.name)
     if model is None:
@@ -130,9 +132,10 @@ def restore_model(tx: WriteTx, ask: c.RestoreModel, actor: Actor) -> RegisteredM
             model=ask.name,
         )
     changes: dict[str, object] = {"deleted_event": None, "updated_at": tx.now}
-    changes |= _moved_lifecycle(tx, model, model.name, tx.model_tags(model.id))
-    policy, _ = policy_of(tx, str(changes.get("lifecycle", model.lifecycle)))
-    refuse_misfit(tx, model, policy)
+    lifecycle = lifecycle_for(model.name, tx.model_tags(model.id), [row.binding for row in tx.bindings()])
+    policy, _ = policy_of(tx, lifecycle)
+    changes["lifecycle"] = lifecycle
+    refuse_misfit(tx, model, policy, hint="Its versions are where they were: bring a lifecycle back that has them.")
     tx.update("model", {"id": model.id}, changes)
     tx.record("model_restored", actor, model=model.name, body={"reason": ask.reason})
     return model_view(tx, get_model(tx, ask.name))

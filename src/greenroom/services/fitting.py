@@ -27,7 +27,9 @@ def misfits(policy: Policy, model: str, held: Mapping[str, int]) -> list[str]:
     return problems
 
 
-def refuse_misfit(tx: WriteTx, model: ModelRow, policy: Policy) -> None:
+def refuse_misfit(
+    tx: WriteTx, model: ModelRow, policy: Policy, *, hint: str = "Move those versions first, then try again."
+) -> None:
     """Raise InvalidInput unless the model's versions fit the policy; then make their tenures follow it.
 
     Whether a tenure is exclusive is kept in its row, where the database's own constraint can see it.
@@ -36,7 +38,7 @@ def refuse_misfit(tx: WriteTx, model: ModelRow, policy: Policy) -> None:
     if problems:
         raise InvalidInput(
             f"the lifecycle {policy.name!r} does not fit: {'; '.join(problems[:3])}.",
-            hint="Move those versions first, then try again.",
+            hint=hint,
             problems=problems,
         )
     exclusive = {stage.name: int(stage.exclusive) for stage in policy.stages}

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from greenroom.core.binding import EVERY_MODEL, lifecycle_for, with_binding, with_document
+from greenroom.core.binding import (
+    EVERY_MODEL,
+    check_pattern,
+    check_tag_rule,
+    lifecycle_for,
+    with_binding,
+    with_document,
+)
 from greenroom.core.digest import digest_of
 from greenroom.core.document import parse_policy, read_policy
 from greenroom.core.errors import InvalidInput, NotFound
@@ -17,6 +24,7 @@ from greenroom.services import answers as a
 from greenroom.services.commands import AddStage, ApplyLifecycle, CheckLifecycle, LifecycleOf, Nothing, UseLifecycle
 from greenroom.services.finding import get_model, policy_of
 from greenroom.services.fitting import misfits, refuse_misfit
+from greenroom.services.limits import check_short_text
 from greenroom.services.ports import ModelRow, ReadTx, WriteTx
 
 
@@ -60,7 +68,7 @@ def get_lifecycle(tx: ReadTx, ask: LifecycleOf, actor: Actor) -> a.LifecycleView
     if ask.name is not None and ask.model is not None:
         raise InvalidInput("both a lifecycle and a model are named.", hint="Give one of them.")
     model = get_model(tx, ask.model) if ask.model is not None else None
-    name = model.lifecycle if model is not None else ask.name or default_name(tx)
+    name = model.lifecycle if model is not None else ask.name if ask.name is not None else default_name(tx)
     return _view(tx, name, model, ask.revision)
 
 
@@ -93,7 +101,7 @@ def apply_lifecycle(tx: WriteTx, ask: ApplyLifecycle, actor: Actor) -> a.Lifecyc
 
 def add_stage(tx: WriteTx, ask: AddStage, actor: Actor) -> a.LifecycleView:
     """Add a stage at the end of a lifecycle's document, behind the stage `after`. Raises NotFound, InvalidInput."""
-    name = ask.lifecycle or default_name(tx)
+    name = ask.lifecycle if ask.lifecycle is not None else default_name(tx)
     policy, _ = policy_of(tx, name)
     check_stage_name(ask.name)
     if policy.find_stage(ask.name) is not None:
@@ -115,6 +123,7 @@ def _quoted(text: str) -> str:
 
 
 def _apply(tx: WriteTx, document: str, actor: Actor, reason: str | None) -> None:
+    check_short_text("reason", reason)
     policy = parse_policy(document)
     bindings = _changed_bindings(tx, policy)
     newest = tx.find_lifecycle(policy.name)
@@ -135,11 +144,11 @@ def use_lifecycle(tx: WriteTx, ask: UseLifecycle, actor: Actor) -> a.LifecycleVi
     policy_of(tx, ask.name)
     if ask.pattern is not None and ask.tag is not None:
         raise InvalidInput("both a pattern and a tag are given.", hint="Give one of them.")
-    if ask.tag is not None and "=" not in ask.tag:
-        raise InvalidInput(f"the tag {shown(ask.tag)!r} has no value.", hint="Write KEY=VALUE.", field="tag")
-    for text in (ask.pattern, ask.tag):
-        if text is not None and not 0 < len(text) <= 512:
-            raise InvalidInput("a pattern or tag has 1 to 512 characters.", field="pattern")
+    if ask.pattern is not None:
+        check_pattern(ask.pattern)
+    if ask.tag is not None:
+        check_tag_rule(ask.tag)
+    check_short_text("reason", ask.reason)
     pattern = ask.pattern if ask.tag is None and ask.pattern is not None else None if ask.tag else EVERY_MODEL
     bindings = with_binding(_bindings(tx), Binding(ask.name, pattern, ask.tag))
     _rebind(tx, bindings, changed=None)

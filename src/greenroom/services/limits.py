@@ -1,4 +1,4 @@
-"""How much one request may carry: checks of counts that the names' own limits do not cover."""
+"""How much one request may carry: checks of counts and texts that the names' own limits do not cover."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sized
 from types import MappingProxyType
 
 from greenroom.core.errors import InvalidInput
+from greenroom.core.names import check_description
+
+_SHORT_TEXT = 2_000
 
 COUNTS: Mapping[str, int] = MappingProxyType(
     {
@@ -30,6 +33,17 @@ def check_count(what: str, values: Sized) -> None:
             hint=f"At most {COUNTS[what]} {what} are allowed.",
             limit=what,
             maximum=COUNTS[what],
+        )
+
+
+def check_short_text(name: str, text: str | None) -> None:
+    """Raise InvalidInput for a reason, link or id that cannot be stored or is over 2000 characters; None is fine."""
+    if text is None:
+        return
+    check_description(text)
+    if len(text) > _SHORT_TEXT:
+        raise InvalidInput(
+            f"`{name}` has {len(text)} characters.", hint=f"At most {_SHORT_TEXT} are allowed.", field=name
         )
 
 

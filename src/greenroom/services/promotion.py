@@ -18,15 +18,15 @@ from greenroom.core.errors import InvalidInput, NotFound
 from greenroom.core.gates import GateInput
 from greenroom.core.lifecycle import Decision, Move, Situation, decide, rollback_target
 from greenroom.core.model import Actor, Promotion, PromotionKind, PromotionStatus, RegisteredModel, SlotKind, Tenure
-from greenroom.core.names import check_alias, check_description, check_metric_key
+from greenroom.core.names import check_alias, check_metric_key
 from greenroom.core.policy import Policy, Slot
 from greenroom.services import commands as c
 from greenroom.services.finding import get_model, get_version, policy_for, slot_of, slot_text
+from greenroom.services.limits import check_short_text
 from greenroom.services.ports import ModelRow, VersionRow, WriteTx
 from greenroom.services.tenures import close_tenure, open_tenure, stage_tenure
 from greenroom.services.views import model_view
 
-_LONGEST_REASON = 2_000
 _LOOK_BACK_BY = 32
 
 
@@ -106,14 +106,7 @@ def delete_alias(tx: WriteTx, ask: c.DeleteAlias, actor: Actor) -> RegisteredMod
 
 
 def _start(tx: WriteTx, name: str, reason: str | None) -> tuple[ModelRow, Policy, int]:
-    if reason is not None:
-        check_description(reason)
-        if len(reason) > _LONGEST_REASON:
-            raise InvalidInput(
-                f"the reason has {len(reason)} characters.",
-                hint=f"At most {_LONGEST_REASON} are allowed.",
-                field="reason",
-            )
+    check_short_text("reason", reason)
     model = get_model(tx, name)
     return (model, *policy_for(tx, model))
 

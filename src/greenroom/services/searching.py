@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Actor, Page, RegisteredModel, Version
+from greenroom.core.names import shown
 from greenroom.core.paging import check_page_size, decode_token, encode_token, page_scope
 from greenroom.core.search import (
     MODELS,
@@ -25,7 +27,7 @@ _MAX_VERSIONS = {"native": 1_000, "mlflow": 200_000}
 
 def search_models(tx: ReadTx, ask: c.SearchModels, actor: Actor) -> Page[RegisteredModel]:
     """Return a page of the models that meet the filter. Raises InvalidInput for filter, order, size or token."""
-    dialect = MODELS if ask.dialect == "mlflow" else NATIVE_MODELS
+    dialect = _dialect(ask.dialect, native=NATIVE_MODELS, mlflow=MODELS)
     size = check_page_size(ask.page_size, default=100, maximum=_MAX_MODELS, parameter=_parameter(ask.dialect))
     chosen, order, scope = _parse(ask, dialect, "models", actor)
     found = tx.search_models(chosen, order, _after(tx, scope, ask.page_token), size + 1)
@@ -35,13 +37,19 @@ def search_models(tx: ReadTx, ask: c.SearchModels, actor: Actor) -> Page[Registe
 
 def search_versions(tx: ReadTx, ask: c.SearchVersions, actor: Actor) -> Page[Version]:
     """Return a page of the versions that meet the filter. Raises InvalidInput for filter, order, size or token."""
-    dialect = VERSIONS if ask.dialect == "mlflow" else NATIVE_VERSIONS
+    dialect = _dialect(ask.dialect, native=NATIVE_VERSIONS, mlflow=VERSIONS)
     maximum = _MAX_VERSIONS.get(ask.dialect, _MAX_MODELS)
     size = check_page_size(ask.page_size, default=100, maximum=maximum, parameter=_parameter(ask.dialect))
     chosen, order, scope = _parse(ask, dialect, "versions", actor)
     found = tx.search_versions(chosen, order, _after(tx, scope, ask.page_token), size + 1)
     items = tuple(version_view(tx, model, row) for model, row, _ in found[:size])
     return Page(items, _next(tx, scope, [cursor for _, _, cursor in found], size))
+
+
+def _dialect(name: str, **known: Dialect) -> Dialect:
+    if name not in known:
+        raise InvalidInput(f"{shown(name)!r} is no dialect of filters.", hint="Use native or mlflow.", field="dialect")
+    return known[name]
 
 
 def _parameter(dialect: str) -> str:

@@ -22,7 +22,7 @@ from greenroom.core.names import (
 from greenroom.services import commands as c
 from greenroom.services.catalog import insert_model
 from greenroom.services.finding import get_model, get_version, policy_for
-from greenroom.services.limits import check_count, check_finite
+from greenroom.services.limits import check_count, check_finite, check_short_text
 from greenroom.services.ports import ModelRow, WriteTx
 from greenroom.services.sources import SNAPSHOTS, Origin, resolve_origin
 from greenroom.services.tenures import close_tenure, open_stage
@@ -70,12 +70,7 @@ def _check(ask: c.RegisterVersion) -> None:
         (ask.logged_model, "logged_model"),
         (ask.reason, "reason"),
     ):
-        if text is not None:
-            check_description(text)
-            if len(text) > 2_000:
-                raise InvalidInput(
-                    f"`{name}` has {len(text)} characters.", hint="At most 2000 are allowed.", field=name
-                )
+        check_short_text(name, text)
 
 
 def _model(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> ModelRow:
@@ -197,8 +192,9 @@ def update_version(tx: WriteTx, ask: c.UpdateVersion, actor: Actor) -> Version:
 def delete_version(tx: WriteTx, ask: c.DeleteVersion, actor: Actor) -> Version | Refused:
     """Delete a version: a tombstone; its aliases go, its number, bytes and history stay. Raises NotFound.
 
-    Refused (a recorded value) while it holds a protected slot.
+    Refused (a recorded value) while it holds a protected slot. InvalidInput for a reason that cannot be kept.
     """
+    check_short_text("reason", ask.reason)
     model = get_model(tx, ask.model)
     row = get_version(tx, model, ask.version)
     policy, _ = policy_for(tx, model)
@@ -228,6 +224,7 @@ def restore_version(tx: WriteTx, ask: c.RestoreVersion, actor: Actor) -> Version
 
     Raises NotFound; a version that is not deleted is InvalidInput.
     """
+    check_short_text("reason", ask.reason)
     model = get_model(tx, ask.model)
     row = get_version(tx, model, ask.version, deleted=True)
     if row.deleted_event is None:

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from greenroom.core.errors import InvalidInput, NotFound, Unavailable
+from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound, Unavailable
 from greenroom.store.compiled.sqlite import DDL
 from greenroom.store.database import DatabaseStore, make_schema, wall_clock
 from greenroom.store.inspection import page_findings, stored_rows
-from greenroom.store.keys import load_signer
+from greenroom.store.keys import KEY_FILE, load_signer
 from greenroom.store.lock import ServerLock, check_not_served, turn
 from greenroom.store.migrate import bring_up_to_date, stored_schema
 from greenroom.store.sqlite import SQLite
 from greenroom.store.writer import Clock
 
 DATABASE = "greenroom.db"
+BLOBS = "blobs"
 
 
 class FolderStore(DatabaseStore):
@@ -48,13 +49,30 @@ class FolderStore(DatabaseStore):
         if self._lock is None:
             check_not_served(self.folder)
         with turn(self.folder):
-            db = SQLite(self.folder / DATABASE, create=create)
+            path = self.folder / DATABASE
+            if path.is_file() and not path.stat().st_size:
+                self._refuse_emptied(create=create)
+            db = SQLite(path, create=create)
             try:
-                make_schema(db, DDL) if stored_schema(db) is None else bring_up_to_date(db)
+                if stored_schema(db) is None:
+                    self._refuse_emptied(create=create)
+                    make_schema(db, DDL)
+                else:
+                    bring_up_to_date(db)
             except BaseException as exc:
                 db.close()
                 raise db.translate(exc) if isinstance(exc, Exception) else exc from exc
         return db
+
+    def _refuse_emptied(self, *, create: bool) -> None:
+        """Raise IntegrityFailure when an empty database is damage: only a first start that was cut off leaves one."""
+        if create and not (self.folder / BLOBS).is_dir():
+            return
+        raise IntegrityFailure(
+            f"the database {self.folder / DATABASE} is empty.",
+            hint=f"Restore it from your backup; if the folder was never in use: greenroom init {self.folder}",
+            folder=str(self.folder),
+        )
 
     def connect(self) -> SQLite:
         """See `DatabaseStore`."""
@@ -106,16 +124,18 @@ def _prepare(folder: Path, *, create: bool) -> None:
         )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = [
-            each.name
-            for each in folder.iterdir()
-            if each.name not in ("server.lock", "turn.lock", "audit.key", "blobs")
-        ]
+        found = [each.name for each in folder.iterdir()]
     except OSError as exc:
         raise Unavailable(
             f"the folder {folder} cannot be made: {exc.strerror}.", hint="Check its place and your rights."
         ) from exc
-    if strangers:
+    if BLOBS in found:  # they are made after the database
+        raise IntegrityFailure(
+            f"the folder {folder} has blobs and no database.",
+            hint=f"Restore {DATABASE} from your backup, or choose another folder.",
+            folder=str(folder),
+        )
+    if not all(name in ("server.lock", "turn.lock") or name.startswith(KEY_FILE) for name in found):
         raise InvalidInput(
             f"the folder {folder} is not empty and holds no registry.", hint="Choose an empty or a new folder."
         )

@@ -127,10 +127,17 @@ class BatchRunner:
         except Exception as exc:
             if self._db.is_lost(exc):
                 raise
-            self._db.rollback_to_savepoint()  # raises when the transaction itself is gone: then the batch is
+            self._roll_back(exc)
             return _Outcome(job, error=self._db.translate(exc))
         self._db.release()
         return _Outcome(job, value=value)
+
+    def _roll_back(self, error: Exception) -> None:
+        """Undo one request. Raises `error` when that ended the whole transaction (a full disk): the batch is lost."""
+        try:
+            self._db.rollback_to_savepoint()
+        except Exception:  # noqa: BLE001 - "no such savepoint" is what follows from it, and no news to anybody
+            raise error from None
 
     def _once(self, tx: WriteTx, job: Job) -> Any:
         """Run the use case, or give the first outcome again when this request was here before."""
