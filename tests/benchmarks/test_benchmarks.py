@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import socketserver
@@ -20,6 +21,10 @@ class _Answers(socketserver.StreamRequestHandler):
     """Answers every request with its server's status, in two pieces."""
 
     def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the load ends while an answer is under way
+            self._answer_all()
+
+    def _answer_all(self) -> None:
         while (line := self.rfile.readline()) and line.strip():
             while self.rfile.readline().strip():
                 pass

@@ -16,7 +16,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import PlainTextResponse, Response
 
 from greenroom.core.errors import InvalidInput
-from greenroom.http import run
+from greenroom.http import guards, run
 from greenroom.http.routing import Route, Wire
 from tests.http.serving import Running, running
 
@@ -118,6 +118,16 @@ def test_a_body_that_goes_on_after_its_refusal_is_cut_off(impatient: Running) ->
         assert b"HTTP/1.1" not in _until(connection, None)
 
 
+def test_a_body_that_stays_away_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "BODY_IDLE_S", 0.1)
+    head = b"POST /api/v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with running() as server, socket.create_connection(server.address, timeout=20) as connection:
+        connection.sendall(head + b'Content-Length: 99\r\n\r\n{"name"')
+        found = _until(connection, b"}")
+    assert b"HTTP/1.1 400 " in found
+    assert b"of the body nothing arrived for" in found
+
+
 def _until(connection: socket.socket, mark: bytes | None) -> bytes:
     """Return what comes up to `mark` (None: until the server closes)."""
     found = b""
@@ -163,6 +173,17 @@ def test_requests_in_flight_are_finished(pure_python: bool) -> None:
         go.set()
         asking.join(20)
     assert answers == [b"done"]
+
+
+def test_a_request_that_hangs_is_cut_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    head = b"POST /api/v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with running(stop_timeout_s=0.1) as server, socket.create_connection(server.address, timeout=20) as connection:
+        connection.sendall(head + b"Content-Length: 99\r\nExpect: 100-continue\r\n\r\n")
+        assert b"100 Continue" in _until(connection, b"\r\n\r\n")
+        server.stop()
+        assert b"name" not in _until(connection, None)
+    assert "Traceback" not in caplog.text
+    assert "CancelledError" not in caplog.text
 
 
 def _accepts(address: tuple[str, int]) -> bool:

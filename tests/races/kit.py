@@ -189,7 +189,7 @@ def together(count: int, work: Callable[[int], None]) -> list[BaseException]:
 
 
 def problems_of_log(folder: Path) -> list[str]:
-    """C9: return what is wrong: a log that is not dense or whole, tables that are not its replay, blobs that are gone."""
+    """C9: what is wrong: a log that is not dense or whole, tables that are not its replay, blobs that are lost."""
     registry = open_local(folder)
     try:
         report = registry.call_now("audit_verify", c.AuditVerify(), TESTER)

@@ -178,7 +178,6 @@ class RegistryMachine(RuleBasedStateMachine):
     def rename_model(self, name: str, new: str) -> None:
         self.play("rename_model", c.RenameModel(name, new), lambda: self.told.rename_model(name, new), name=new)
 
-    @precondition(rarely)
     @rule(name=NAMES)
     def delete_model(self, name: str) -> None:
         self.play("delete_model", c.DeleteModel(name), lambda: self.told.delete_model(name), name=name)
@@ -291,6 +290,18 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(pair=CONTESTED)
     def rollback__plain(self, pair: tuple[str, str]) -> None:
         self.rollback(*pair, None, None, dry=False)
+
+    @rule(
+        pair=LIVING,
+        numbers=st.lists(NUMBERS, min_size=2, max_size=3),
+        slot=st.sampled_from(["Production", "Staging", "@free"]),
+    )
+    def rollback__after_swaps(self, pair: tuple[str, int], numbers: list[int], slot: str) -> None:
+        """One after the other, then back, and back again: what a bad week looks like."""
+        for number in numbers:
+            self.promote(pair[0], slot, number, best=None, swap=True, if_holder=None, dry=False)
+        self.rollback(pair[0], slot, None, None, dry=False)
+        self.rollback(pair[0], slot, None, None, dry=False)
 
     @precondition(deleted)
     @rule(pair=DELETED)

@@ -135,7 +135,7 @@ def list_stages(session: Session, name: str | None, model: str | None) -> None:
     "--after",
     metavar="STAGE",
     shell_complete=complete_slot,
-    help="Put it after this stage; before Archived unless named.",
+    help="Put it after this stage; the last one unless named.",
 )
 @click.option("--exclusive", is_flag=True, help="At most one version of a model at a time.")
 @click.option("--lifecycle", "to", metavar="NAME", help="Add it to this lifecycle instead of the default one.")

@@ -8,6 +8,7 @@ AZ-16..19, DO-01, DO-02, DO-05, DO-19; RFC 9110 and 9112.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from greenroom.core.names import shown
 from greenroom.http.problem import TargetTooLong, UnsupportedMedia
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+BODY_IDLE_S = 60.0  # a body of which nothing comes for so long is given up: nobody holds a request open for ever
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -170,8 +172,9 @@ def decode_part(raw: str, *, slashes: bool) -> str:
 async def read_whole_body(request: HTTPRequest) -> bytes:
     """Return the whole body, of at most the route's `limit_bytes`; the dispatcher puts this behind `routing.read_body`.
 
-    Raises TooLarge, before reading where a Content-Length says so. What a client goes on sending is thrown away by the
-    server, not kept. ValueError (our bug) for a route without a limit: it streams its body itself.
+    Raises TooLarge, before reading where a Content-Length says so; InvalidInput when the body stays away. What a client
+    goes on sending is thrown away by the server, not kept. ValueError (our bug) for a route without a limit: it streams
+    its body itself.
     """
     limit: int | None = request.scope["greenroom.limit_bytes"]
     if limit is None:
@@ -183,11 +186,16 @@ async def read_whole_body(request: HTTPRequest) -> bytes:
         raise _body_too_large(limit)
     pieces: list[bytes] = []
     received = 0
-    async for piece in request.stream():
-        received += len(piece)
-        if received > limit:
-            raise _body_too_large(limit)
-        pieces.append(piece)
+    try:
+        async with asyncio.timeout(BODY_IDLE_S) as clock:
+            async for piece in request.stream():
+                received += len(piece)
+                if received > limit:
+                    raise _body_too_large(limit)
+                pieces.append(piece)
+                clock.reschedule(asyncio.get_running_loop().time() + BODY_IDLE_S)
+    except TimeoutError:
+        raise InvalidInput(f"of the body nothing arrived for {BODY_IDLE_S:g} s.", hint="Send it again.") from None
     return b"".join(pieces)
 
 

@@ -68,7 +68,7 @@ _TAG_OF: Mapping[str, str] = {
     "auditing:": "Audit",
     "verifying:": "Audit",
     "comparing:": "Versions",
-    "reading:get_version": "Versions",
+    "reading:get_version_view": "Versions",
     "reading:latest_versions": "Versions",
     "searching:search_versions": "Versions",
     "reading:list_files": "Files",

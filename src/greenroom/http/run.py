@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
 import sys
@@ -89,6 +90,11 @@ def _cannot_listen(host: str, port: int, exc: OSError) -> InvalidInput:
     return InvalidInput(f"cannot listen on {host} port {port}: {why}.", hint=hint, host=host, port=port)
 
 
+def not_cut_short(record: logging.LogRecord) -> bool:
+    """Tell whether a record of uvicorn's is worth a line: not the traceback of a request that the stop cut short."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 class Server(uvicorn.Server):
     """Uvicorn's server with our limits; `run([listener])` returns after a stop signal or `stop()`.
 
@@ -105,6 +111,7 @@ class Server(uvicorn.Server):
         pure_python: bool = False,
     ) -> None:
         super().__init__(_config(app, stop_timeout_s, pure_python=pure_python))
+        logging.getLogger("uvicorn.error").addFilter(not_cut_short)
         self.url = url
         self._on_ready = on_ready
 

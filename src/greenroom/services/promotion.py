@@ -172,8 +172,8 @@ def _who(versions: Sequence[int]) -> str:
 
 def _carry_out(tx: WriteTx, case: _Case, *, swap: bool, if_holder: int | None, dry_run: bool) -> Promotion:
     """Decide, change what follows from it, record. The one path on which any version enters any slot."""
-    held = tx.holders(case.model, case.slot.kind, case.slot.name)
     own = tx.open_tenures(case.model, case.row.version)
+    held = _holders(tx, case, own, everybody=swap or if_holder is not None)
     situation = _situation(tx, case, held, own)
     move = Move(case.kind, case.model.name, case.row.version, case.slot, swap=swap, if_holder=if_holder)
     decision = decide(move, situation)
@@ -201,6 +201,16 @@ def _carry_out(tx: WriteTx, case: _Case, *, swap: bool, if_holder: int | None, d
         },
     )
     return promotion
+
+
+def _holders(tx: WriteTx, case: _Case, own: tuple[Tenure, ...], *, everybody: bool) -> tuple[Tenure, ...]:
+    """Return who holds the slot, as far as the decision can depend on it.
+
+    A slot for many (the archive above all) may be held by thousands; then only the version itself matters.
+    """
+    if case.slot.exclusive or everybody:
+        return tx.holders(case.model, case.slot.kind, case.slot.name)
+    return tuple(tenure for tenure in own if (tenure.kind, tenure.slot) == (case.slot.kind, case.slot.name))
 
 
 def _situation(tx: WriteTx, case: _Case, held: tuple[Tenure, ...], own: tuple[Tenure, ...]) -> Situation:
@@ -289,7 +299,13 @@ def _promotion(tx: WriteTx, case: _Case, decision: Decision, stage: str) -> Prom
     )
 
 
+_LISTS = ("displaced", "refusals", "gates", "warnings")
+
+
 def _row(promotion: Promotion, model_id: int) -> dict[str, Any]:
-    row = {name: value for name, value in to_plain(promotion).items() if name not in ("model", "event")}
-    lists = {name: canonical_text(row[name]) for name in ("displaced", "refusals", "gates", "warnings")}
-    return {**row, **lists, "model_id": model_id}
+    row = dict(vars(promotion))
+    del row["model"], row["event"]
+    for name in _LISTS:
+        row[name] = canonical_text(to_plain(row[name])) if row[name] else "[]"
+    enums = {name: row[name].value for name in ("slot_kind", "kind", "status")}
+    return {**row, **enums, "model_id": model_id}

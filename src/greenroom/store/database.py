@@ -18,11 +18,12 @@ from greenroom.core.audit import Head
 from greenroom.core.errors import Unavailable
 from greenroom.core.model import Actor
 from greenroom.services.ports import Request, Signer
+from greenroom.store.answers import Answers
 from greenroom.store.driver import Connection
 from greenroom.store.migrate import SCHEMA
 from greenroom.store.texts import Texts
 from greenroom.store.tx import ReadTx, UseCase
-from greenroom.store.writer import BatchRunner, Clock, Job, Writer
+from greenroom.store.writer import BatchRunner, Clock, Job, Waiter, Writer
 
 SEARCH_LIMIT_S = 10.0
 
@@ -48,6 +49,8 @@ class DatabaseStore:
         self._local = threading.local()
         self._open: list[Connection] = []
         self._reader = self.connect() if self.reads_inline else None
+        # An embedded caller gets the very values and may change what is in them; edges only write them down.
+        self._answers = Answers() if serve else None
         self._writer = Writer(self._runner) if serve else None
         self._closed = False
 
@@ -82,7 +85,10 @@ class DatabaseStore:
         job = Job(use_case, command, actor, request, route, result)
         import asyncio  # an embedded registry never needs it, and it is slow to load
 
-        return await asyncio.wrap_future(self._submit(job))
+        loop = asyncio.get_running_loop()
+        job.waiter = Waiter(loop, loop.create_future())
+        self._submit(job)
+        return await job.waiter.future
 
     def write_now(
         self, use_case: UseCase, command: Any, actor: Actor, *, request: Request, route: str, result: Any
@@ -106,7 +112,15 @@ class DatabaseStore:
         """Run a point read here and now, on one connection kept for it."""
         if self._reader is None:
             return self.search_now(use_case, command, actor)
-        with self._reading, self._translated(self._reader), self._reader.snapshot():
+        with self._reading:
+            if self._answers is None:
+                return self._look(use_case, command, actor)
+            return self._answers.get(self._reader, use_case, command, actor, self._look)
+
+    def _look(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
+        if self._reader is None:
+            raise RuntimeError("there is no connection for point reads")
+        with self._translated(self._reader), self._reader.snapshot():
             return use_case(ReadTx(self._reader), command, actor)
 
     async def search(self, use_case: UseCase, command: Any, actor: Actor) -> Any:

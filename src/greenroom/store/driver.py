@@ -60,6 +60,9 @@ class Connection(Protocol):
     def snapshot(self, *, limit_s: float | None = None) -> AbstractContextManager[None]:
         """A consistent view for reading, interrupted after `limit_s` seconds. Never takes a write lock."""
 
+    def changed(self) -> int | None:
+        """Return a number that differs after any other connection committed; None where there is no such number."""
+
     def is_lost(self, error: Exception) -> bool:
         """Say whether the error means that the connection is gone, and with it what is known of a commit under way."""
 

@@ -138,6 +138,10 @@ class Postgres:
         if not self._db.closed and not self._db.broken:
             self.rollback()
 
+    def changed(self) -> int | None:
+        """See `Connection.changed`: asking costs as much as looking."""
+        return None
+
     def is_lost(self, error: Exception) -> bool:
         """See `Connection.is_lost`."""
         return isinstance(error, psycopg.Error) and (self._db.closed or self._db.broken)

@@ -69,7 +69,7 @@ class CatalogReads:
     def version_slots(self, model_id: int, version: int) -> list[tuple[SlotKind, str]]:
         """Return the stage and the aliases that a version holds."""
         rows = self.db.all(self.db.sql["version_slots"], {"model_id": model_id, "version": version})
-        return [(SlotKind(kind), str(slot)) for kind, slot in rows]
+        return sorted((SlotKind(kind), str(slot)) for kind, slot in rows)
 
     def living_versions(self, model_id: int) -> list[int]:
         """Return the numbers of the versions that are not deleted, ascending."""

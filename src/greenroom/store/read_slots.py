@@ -44,6 +44,11 @@ def _tenure(row: Row, model: str) -> Tenure:
     )
 
 
+def _age(tenure: Tenure) -> tuple[int, int]:
+    """Oldest first. Sorted here, not in SQL: there are mostly one or two, and a sorter costs more than the look-up."""
+    return tenure.since, tenure.version
+
+
 def _promotion(row: Row, model: str) -> Promotion:
     values = dict(zip(_PROMOTION, row, strict=True))
     for name, kind in _PROMOTION_LISTS.items():
@@ -90,7 +95,8 @@ class SlotReads:
 
     def holders(self, model: ModelRow, kind: SlotKind, slot: str) -> tuple[Tenure, ...]:
         """Return who holds the slot now, oldest first: one look-up in one index."""
-        return self._tenures("holders", model, kind=kind.value, slot=slot, limit=_MOST_HOLDERS)
+        found = self._tenures("holders", model, kind=kind.value, slot=slot, limit=_MOST_HOLDERS)
+        return tuple(sorted(found, key=_age)) if len(found) > 1 else found
 
     def holders_at(self, model: ModelRow, kind: SlotKind, slot: str, at: int) -> tuple[Tenure, ...]:
         """Return who held the slot at a time, newest first."""
@@ -110,7 +116,7 @@ class SlotReads:
         """Return what a version holds now; with None what every version of the model holds."""
         if version is None:
             return self._tenures("open_of_model", model)
-        return self._tenures("open_tenures", model, version=version)
+        return tuple(sorted(self._tenures("open_tenures", model, version=version), key=_age))
 
     def tenures_of_version(self, model: ModelRow, version: int) -> tuple[Tenure, ...]:
         """Return the newest tenures of a version, newest first."""

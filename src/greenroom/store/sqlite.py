@@ -163,6 +163,11 @@ class SQLite:
             if limit_s is not None:
                 self._db.set_progress_handler(None)
 
+    def changed(self) -> int | None:
+        """See `Connection.changed`."""
+        found = self._db.execute("PRAGMA data_version").get
+        return found if isinstance(found, int) else None
+
     def is_lost(self, error: Exception) -> bool:
         """See `Connection.is_lost`: a file does not go away."""
         return False

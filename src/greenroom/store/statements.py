@@ -76,7 +76,7 @@ VERSIONS: dict[str, Select[Any]] = {
     "version_datasets": _part(
         s.version_dataset, *(s.version_dataset.c[n] for n in ("name", "digest", "source", "context"))
     ).order_by(s.version_dataset.c.position),
-    "version_slots": select(_t.kind, _t.slot).where(_of_model, _t.version == _b("version"), _open).order_by(_t.slot),
+    "version_slots": select(_t.kind, _t.slot).where(_of_model, _t.version == _b("version"), _open),
     "living_versions": select(_v.version)
     .where(_v.model_id == _b("model_id"), _v.deleted_event.is_(None))
     .order_by(_v.version),
@@ -102,13 +102,13 @@ VERSIONS: dict[str, Select[Any]] = {
 }
 
 SLOTS: dict[str, Select[Any]] = {
-    "holders": _tenures.where(_of_slot, _open).order_by(_t.since_event, _t.version).limit(_b("limit")),
+    "holders": _tenures.where(_of_slot, _open).limit(_b("limit")),
     "newest_in_slot": select(_t.version).where(_of_slot, _open).order_by(_t.version.desc()).limit(1),
     "versions_in_slot": select(_t.version).where(_of_slot, _open).order_by(_t.version.desc()).limit(_b("limit")),
     "holders_at": _tenures.where(_of_slot, _t.since_at <= _b("at"), or_(_open, _t.until_at > _b("at")))
     .order_by(_t.since_event.desc())
     .limit(_b("limit")),
-    "open_tenures": _tenures.where(_of_model, _t.version == _b("version"), _open).order_by(_t.since_event),
+    "open_tenures": _tenures.where(_of_model, _t.version == _b("version"), _open),
     "tenures_of_version": _tenures.where(_of_model, _t.version == _b("version")).order_by(*_newest).limit(_b("limit")),
     "has_held": select(_t.since_event).where(_of_slot, _t.version == _b("version")).limit(1),
     "history": _history(_of_model),

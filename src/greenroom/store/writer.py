@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenroom.core.audit import Event, Head
 from greenroom.core.canonical import canonical_text
@@ -27,11 +27,22 @@ from greenroom.store.sealing import seal_batch
 from greenroom.store.texts import Texts
 from greenroom.store.tx import ReadTx, UseCase, WriteTx
 
+if TYPE_CHECKING:
+    import asyncio
+
 MAX_BATCH = 64
 MAX_TRIES = 5
 _PAUSE_S = 0.02
 _LOG = logging.getLogger("greenroom.store")
 Clock = Callable[[], int]
+
+
+@dataclass
+class Waiter:
+    """Somebody on an event loop who waits for an answer."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
 
 
 @dataclass
@@ -45,6 +56,7 @@ class Job:
     route: str
     result: Any
     future: Future[Any] = field(default_factory=Future)
+    waiter: Waiter | None = None  # set where somebody on an event loop waits instead of `future`
 
 
 @dataclass(frozen=True)
@@ -85,8 +97,7 @@ class BatchRunner:
                     break
                 time.sleep(random.uniform(0, _PAUSE_S * 2**attempt))  # noqa: S311 - no secret, only jitter
         self._in_doubt = None
-        for outcome in outcomes or ():
-            _answer(outcome)
+        _answer_all(outcomes or [])
 
     def _settled(self) -> list[_Outcome] | None:
         """Return the outcomes of a commit whose answer was lost, if it took place, else None.
@@ -184,13 +195,31 @@ def _from_text(kind: Any, text: str) -> Any:
     return from_plain(kind, kept["value"]) if kind is not None else None
 
 
-def _answer(outcome: _Outcome) -> None:
-    if outcome.job.future.cancelled():
-        return
-    if outcome.error is not None:
-        outcome.job.future.set_exception(outcome.error)
-    else:
-        outcome.job.future.set_result(outcome.value)
+def _answer_all(outcomes: Sequence[_Outcome]) -> None:
+    """Answer everybody; an event loop is woken once for all who wait on it."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for outcome in outcomes:
+        waiter = outcome.job.waiter
+        if waiter is not None:
+            loops.setdefault(waiter.loop, []).append(outcome)
+        elif outcome.error is not None:
+            outcome.job.future.set_exception(outcome.error)
+        else:
+            outcome.job.future.set_result(outcome.value)
+    for loop, mine in loops.items():
+        if not loop.is_closed():  # closed: the server has ended, nobody waits any more
+            loop.call_soon_threadsafe(_deliver, mine)
+
+
+def _deliver(outcomes: Sequence[_Outcome]) -> None:
+    for outcome in outcomes:
+        waiter = outcome.job.waiter
+        if waiter is None or waiter.future.done():  # the client has gone; what it asked for has happened all the same
+            continue
+        if outcome.error is not None:
+            waiter.future.set_exception(outcome.error)
+        else:
+            waiter.future.set_result(outcome.value)
 
 
 class Writer:
