@@ -129,3 +129,13 @@ def test_lines_of_keys_inside_arrays_and_multi_line_texts() -> None:
     assert lines["s", 1, "g", 0, "t"] == 11
     assert line_of(lines, ("s", 1, "unknown")) == 8
     assert line_of(lines, ("nothing",)) is None
+
+
+@pytest.mark.parametrize(
+    "rule", ['capacity = "one"\nungated = true', 'from = ["Archived"]', '[[stage.gate]]\ntype = "artifact_pinned"']
+)
+def test_versions_can_always_begin(rule: str) -> None:
+    """The first stage takes every new version; a rule that could keep one out would make registering fail."""
+    policy, problems = read_policy(HEAD + f'[[stage]]\nname = "None"\n{rule}\n[[stage]]\nname = "Archived"\n')
+    assert policy is None
+    assert "'None' is where versions begin" in problems[0].message

@@ -144,12 +144,26 @@ class Rules:
     def create_model(self, name: str, tags: dict[str, str]) -> Model:
         self.free_name(name)
         lifecycle = self.applying(name, tags)
-        numbers = [each.next_version for each in self.models if each.name == name]
-        restart = self.lifecycles[lifecycle][1].restart
-        model = Model(name, lifecycle, 1 if restart else max(numbers, default=1), tags=dict(tags))
-        self.models.append(model)
+        old = self.same_line(name, lifecycle)
         self.events += 1
-        return model
+        if old is None:
+            self.models.append(Model(name, lifecycle, 1, tags=dict(tags)))
+            return self.models[-1]
+        for stay in old.stays:
+            if stay.until is None:
+                self.end(stay, "delete")
+        for version in old.versions.values():
+            version.deleted = True
+        old.lifecycle, old.tags, old.description, old.deleted = lifecycle, dict(tags), None, None
+        old.next_version = max(each.next_version for each in self.models if each.name == name)
+        return old
+
+    def same_line(self, name: str, lifecycle: str) -> Model | None:
+        """Return the deleted model that a new one of its name goes on with, where numbers are not given twice."""
+        gone = [each for each in self.models if each.name == name and each.deleted is not None]
+        if self.lifecycles[lifecycle][1].restart or not gone:
+            return None
+        return max(gone, key=lambda each: each.deleted or 0)
 
     def update_model(self, name: str, description: str | None) -> None:
         self.model(name).description = description
@@ -213,7 +227,10 @@ class Rules:
             sure(create, "not_found")
             self.free_name(name)
         made, known = parent, None
-        if parent is not None:
+        if parent is not None and model is None and parent[0] == name:
+            old = self.same_line(name, self.applying(name, {}))
+            sure(old is not None and parent[1] in old.versions, "not_found")
+        elif parent is not None:
             self.version(*parent, deleted=True)
         if origin.startswith("models:/"):
             source, _, number = origin[len("models:/") :].partition("/")
@@ -308,6 +325,8 @@ class Rules:
     def rollback(self, name: str, slot: str, number: int | None, *, if_holder: int | None, dry: bool) -> dict[str, Any]:
         model = self.model(name)
         place = self.slot(self.policy(model), slot)
+        sure(place.name not in (self.policy(model).stages[0].name, "Archived"), "invalid_input")
+        sure(place.one or len(model.holders(place.kind, place.name)) <= 1, "invalid_input")
         was = self.stays_in(model, place)
         if number is not None:
             sure(any(each.version == number for each in was), "not_found")
@@ -369,7 +388,7 @@ class Rules:
         if number not in model.holders(place.kind, place.name):
             for each in list(model.current(number)):
                 if each.kind == place.kind == "stage":
-                    self.end(each, kind)
+                    self.end(each, "promote")  # it leaves by itself: nobody rolled back from it
             model.stays.append(Stay(number, place.kind, place.name, self.events))
 
     def against(
@@ -437,8 +456,10 @@ class Rules:
         target = lifecycle or self.bindings[-1][0]
         sure(target in self.lifecycles, "not_found")
         policy = self.lifecycles[target][1]
-        sure(policy.stage(name) is None, "invalid_input")
-        behind = policy.stage(after) if after else policy.stages[-1]
+        sure(policy.stage(name) is None, "already_exists")
+        names = [each.name for each in policy.stages]
+        last = names.index("Archived") - 1 if "Archived" in names else len(names) - 1
+        behind = policy.stage(after) if after else policy.stages[last]
         if behind is None:
             raise No("not_found")
         one = capacity == "one"

@@ -55,13 +55,43 @@ def test_every_write_operation_is_played() -> None:
     assert {each.function.__name__.partition("__")[0] for each in RegistryMachine.setup_state().rules} == writes
 
 
+def test_every_write_operation_succeeds_somewhere() -> None:
+    """One game by hand, so that it does not depend on chance that each operation is compared with effect."""
+    RegistryMachine.played.clear()
+    game = machine("standard")()
+    game.begin(3)
+    game.update_model("alpha", "about it")
+    game.set_model_tag("alpha", "k", "ads")
+    game.delete_model_tag("alpha", "k")
+    game.update_version(("alpha", 1), "about it")
+    game.set_version_tag(("alpha", 1), "k", "ads")
+    game.delete_version_tag(("alpha", 1), "k")
+    game.record_metrics(("alpha", 1), {"auc": 0.5}, {"depth": "3"})
+    game.register_version("beta", "models:/alpha/1", True, ("alpha", 1))
+    game.rollback__after_swaps(("alpha", 1), [1, 2], "Staging")
+    game.set_alias(("alpha", 3), "free", None)
+    game.delete_alias("alpha", "free")
+    game.delete_version(("alpha", 3))
+    game.restore_version(("alpha", 3))
+    game.rename_model("beta", "gamma")
+    game.delete_model("gamma")
+    game.restore_model("gamma")
+    game.add_stage("Canary", "Staging", "one", None)
+    game.apply_lifecycle("strict")
+    game.use_lifecycle("strict", "alpha", None)
+    game.put_upload("a/b", "one")
+    game.delete_uploads("a")
+    game.teardown()
+    played = {operation for operation, code in RegistryMachine.played if code in ("ok", "succeeded")}
+    assert played == {row.name for row in BY_NAME.values() if row.mode is Mode.WRITE}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_registry_equals_rules(preset: str) -> None:
     RegistryMachine.played.clear()
     run(preset, EXAMPLES // len(PRESETS))
-    played = {operation for (operation, code), count in RegistryMachine.played.items() if code in ("ok", "succeeded")}
-    assert played == {row.name for row in BY_NAME.values() if row.mode is Mode.WRITE}, "played without a success"
+    assert RegistryMachine.played.total() > EXAMPLES * STEPS // len(PRESETS) // 2
 
 
 # --- the rules broken on purpose: each must be found within seconds ---

@@ -8,10 +8,11 @@ import apsw
 import pytest
 
 from greenroom.app import open_local
-from greenroom.core.errors import IntegrityFailure, StorageFull
+from greenroom.core.errors import Conflict, IntegrityFailure, StorageFull
 from greenroom.core.model import Actor
 from greenroom.services.commands import CreateModel, Nothing
 from greenroom.services.ports import Request
+from greenroom.store import lock
 from greenroom.store.folder import FolderStore
 
 ANA = Actor("ana")
@@ -69,3 +70,14 @@ def test_an_error_that_ends_the_transaction_is_told_as_what_it_is(tmp_path: Path
     with pytest.raises(StorageFull, match="the disk is full"):
         store.write_now(full, Nothing(), ANA, request=Request("r"), route="full", result=None)
     store.close()
+
+
+def test_a_stopped_process_does_not_block_writers_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mutant check: `turn` waiting with a plain lock hangs here."""
+    folder = tmp_path / "r"
+    FolderStore(folder, create=True, serve=False).close()
+    monkeypatch.setattr(lock, "TURN_LIMIT_S", 0.2)
+    with lock.turn(folder), pytest.raises(Conflict, match="another process has been writing"), lock.turn(folder):
+        pass
+    with lock.turn(folder):  # and goes on once it is free
+        pass

@@ -277,7 +277,6 @@ def test_exit_codes(scene_and_note: tuple[Path, str], place: Path) -> None:
     assert (code, "missing_blob" in text) == (2, True)
 
 
-@pytest.mark.xfail(strict=True, reason="`audit verify` ends with 7, as every command does that meets damage")
 def test_exit_code_when_nothing_can_be_checked(scene: Path, place: Path) -> None:
     folder = copy(scene, place / "copy", link_blobs=True)
     (folder / "greenroom.db").write_bytes(b"no database at all")

@@ -16,9 +16,11 @@ from greenroom.cli.command import Command, Group
 from greenroom.cli.output import counted, short_digest, when
 from greenroom.cli.params import first, limit_option, read_document
 from greenroom.cli.session import Session, pass_session
+from greenroom.cli.session import report as report_error
 from greenroom.core.audit import Entry
 from greenroom.core.canonical import canonical_text
 from greenroom.core.codec import to_plain
+from greenroom.core.errors import IntegrityFailure, NotFound, Unavailable
 from greenroom.core.export import log_files
 
 if TYPE_CHECKING:
@@ -77,8 +79,12 @@ def verify(session: Session, checkpoints: tuple[str, ...], fast: bool) -> None:
     checked. Only a checkpoint kept elsewhere proves that the whole log was not rewritten.
     """
     notes = [read_document(each) for each in checkpoints]
-    with busy(session.out, "Verifying"):
-        report = session.registry.audit_verify(checkpoints=notes, deep=not fast)
+    try:
+        with busy(session.out, "Verifying"):
+            report = session.registry.audit_verify(checkpoints=notes, deep=not fast)
+    except (IntegrityFailure, Unavailable, NotFound) as exc:  # not even opened: that is an answer of this command's own
+        report_error(exc)
+        click.get_current_context().exit(_EXITS["unchecked"])
     session.out.result(report, "\n".join(_report(report)))
     click.get_current_context().exit(_EXITS.get(report.status, 3))
 

@@ -135,6 +135,7 @@ def _policy(reader: _Reader, data: Mapping[str, Any]) -> Policy | None:
     if not stages:
         reader.complain(("stage",), "a lifecycle needs at least one [[stage]]; versions begin in the first")
         return None
+    _check_first(reader, stages)
     _check_references(reader, stages, stages + aliases)
     return Policy(
         name=name or "",
@@ -246,6 +247,14 @@ def _gates(reader: _Reader, table: Mapping[str, Any], path: Path) -> tuple[GateR
         ):
             rules.append(GateRule(each["type"], params, level))
     return tuple(rules)
+
+
+def _check_first(reader: _Reader, stages: tuple[Slot, ...]) -> None:
+    """Every version begins in the first stage, so that it must have room, and nothing may keep a version out."""
+    first = stages[0]
+    if first.exclusive or first.gates or first.sources is not None:
+        place = reader.places[first.name]
+        reader.complain(place, f"{first.name!r} is where versions begin: it takes many, from anywhere, without gates")
 
 
 def _check_references(reader: _Reader, stages: tuple[Slot, ...], slots: tuple[Slot, ...]) -> None:

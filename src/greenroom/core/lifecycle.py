@@ -190,6 +190,9 @@ def _goes_to(move: Move, policy: Policy) -> str | None:
 def _warnings(move: Move, given: Situation, *, refused: bool) -> list[str]:
     if move.version in given.holders:
         return [f"version {move.version} was in {move.slot.name} already"]
+    left = given.policy.find_stage(given.stage)
+    if move.slot.kind is SlotKind.STAGE and left is not None and left.exclusive and not refused:
+        return [f"version {move.version} leaves {left.name}, which nobody holds now"]
     on_the_way_up = move.kind is not PromotionKind.ROLLBACK and not refused
     if on_the_way_up and not given.been_where_expected:
         return [f"version {move.version} enters {move.slot.name} without having been in {move.slot.expects}"]

@@ -46,7 +46,7 @@ EXAMPLES: Mapping[str, Any] = {
     "params": {"max_depth": "8"},
     "digests": [DIGEST],
     "files": [{"path": "model.pkl", "digest": DIGEST, "size_bytes": 48213}],
-    "document": 'lifecycle = "fraud"\napplies_to = ["fraud-*"]\n\n[[stage]]\nname = "None"\n\n[[stage]]\nname = "Live"\n',
+    "document": 'lifecycle = "fraud"\n\n[[stage]]\nname = "None"\n\n[[stage]]\nname = "Live"\n',
 }
 """One value per field name, so that all examples tell of the same model."""
 

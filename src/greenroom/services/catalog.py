@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 
 from greenroom.core.binding import lifecycle_for
 from greenroom.core.errors import AlreadyExists, NotFound, Refused
 from greenroom.core.lifecycle import delete_refusal
-from greenroom.core.model import Actor, RegisteredModel
+from greenroom.core.model import Actor, PromotionKind, RegisteredModel
 from greenroom.core.names import check_description, check_model_name, check_tag_key, check_tag_value, name_key, shown
-from greenroom.core.policy import Policy
 from greenroom.services import commands as c
 from greenroom.services.finding import get_model, policy_for, policy_of
 from greenroom.services.fitting import refuse_misfit
 from greenroom.services.limits import check_count, check_short_text
 from greenroom.services.ports import ModelRow, WriteTx
+from greenroom.services.tenures import close_tenure
 from greenroom.services.views import model_view
 
 
@@ -26,7 +27,11 @@ def create_model(tx: WriteTx, ask: c.CreateModel, actor: Actor) -> RegisteredMod
 
 
 def insert_model(tx: WriteTx, name: str, description: str | None, tags: Mapping[str, str], actor: Actor) -> ModelRow:
-    """Insert a model and its tags; the caller records the event. Raises AlreadyExists, InvalidInput."""
+    """Insert a model and its tags; the caller records the event. Raises AlreadyExists, InvalidInput.
+
+    Where numbers continue, a deleted model of that name is the same line: it begins anew, empty, and its earlier
+    versions stay what they are, deleted, with their history.
+    """
     check_model_name(name)
     _refuse_taken(tx, name)
     if description is not None:
@@ -34,17 +39,30 @@ def insert_model(tx: WriteTx, name: str, description: str | None, tags: Mapping[
     check_count("tags", tags)
     lifecycle = lifecycle_for(name, tags, [row.binding for row in tx.bindings()])
     policy, _ = policy_of(tx, lifecycle)
-    row = ModelRow(
-        tx.seq, name, description, tx.now, tx.now, actor.name, _first_number(tx, policy, name), lifecycle, None
-    )
-    tx.insert("model", {**row.__dict__, "name_key": name_key(name)})
+    old = tx.find_tombstone(name) if policy.numbering == "continue" else None
+    first = tx.next_number(name) if old is not None else 1
+    model_id = old.id if old is not None else tx.seq
+    row = ModelRow(model_id, name, description, tx.now, tx.now, actor.name, first, lifecycle, None)
+    if old is None:
+        tx.insert("model", {**row.__dict__, "name_key": name_key(name)})
+    else:
+        _empty(tx, old, actor)
+        tx.update(
+            "model", {"id": old.id}, {key: value for key, value in row.__dict__.items() if key not in ("id", "name")}
+        )
     for key, value in tags.items():
         tx.insert("model_tag", {"model_id": row.id, "key": check_tag_key(key), "value": check_tag_value(value)})
     return row
 
 
-def _first_number(tx: WriteTx, policy: Policy, name: str) -> int:
-    return tx.next_number(name) if policy.numbering == "continue" else 1
+def _empty(tx: WriteTx, model: ModelRow, actor: Actor) -> None:
+    """Take everything away from a deleted model that a new one of its name must not have."""
+    for tenure in tx.open_tenures(model, None):
+        close_tenure(tx, model, tenure, actor, PromotionKind.DELETE)
+    for version in tx.living_versions(model.id):
+        tx.update("version", {"model_id": model.id, "version": version}, {"deleted_event": tx.seq})
+    for key in tx.model_tags(model.id):
+        tx.remove("model_tag", {"model_id": model.id, "key": key})
 
 
 def _refuse_taken(tx: WriteTx, name: str, *, but: int | None = None) -> None:
@@ -122,6 +140,13 @@ def restore_model(tx: WriteTx, ask: c.RestoreModel, actor: Actor) -> RegisteredM
     """
     check_model_name(ask.name)
     check_short_text("reason", ask.reason)
+    if tx.find_model(ask.name) is not None:
+        raise AlreadyExists(
+            f"the model {ask.name!r} is not deleted.",
+            hint=f"A deleted version comes back with: greenroom restore {quote(ask.name)} VERSION",
+            kind="model",
+            model=ask.name,
+        )
     _refuse_taken(tx, ask.name)
     model = tx.find_tombstone(ask.name)
     if model is None:

@@ -12,6 +12,7 @@ from greenroom.core.names import check_alias, check_model_name, parse_version, s
 from greenroom.core.policy import Policy, Slot
 from greenroom.services.ports import ModelRow, ReadTx, VersionRow
 
+ARCHIVE = "archived"
 read_policy_cached = functools.lru_cache(maxsize=256)(parse_policy)
 
 
@@ -33,10 +34,11 @@ def get_version(tx: ReadTx, model: ModelRow, version: int, *, deleted: bool = Fa
     """Return the version; a deleted one only if asked for. Raises NotFound, or InvalidInput for what is no number."""
     row = tx.find_version(model.id, parse_version(version, model=model.name))
     if row is None or (row.deleted_event is not None and not deleted):
-        gone = " (it was deleted; `greenroom restore` brings it back)" if row is not None else ""
+        gone = " (it was deleted)" if row is not None else ""
+        see = "List them with: greenroom versions" if row is None else "Bring it back with: greenroom restore"
         raise NotFound(
             f"model {model.name!r} has no version {version}{gone}.",
-            hint=f"List them with: greenroom versions {quote(model.name)}",
+            hint=f"{see} {quote(model.name)}" + (f" {version}" if row is not None else ""),
             kind="version",
             model=model.name,
             version=version,
@@ -74,6 +76,8 @@ def slot_of(policy: Policy, text: str) -> Slot:
     """
     if text.startswith("@"):
         return policy.find_alias(check_alias(text[1:]))
+    if policy.archive is not None and text.casefold() == ARCHIVE and policy.find_stage(text) is None:
+        return policy.archive  # whatever it is called here: people and our own hints say "archive"
     return policy.get_stage(text)
 
 

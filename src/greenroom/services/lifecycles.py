@@ -15,10 +15,10 @@ from greenroom.core.binding import (
 )
 from greenroom.core.digest import digest_of
 from greenroom.core.document import parse_policy, read_policy
-from greenroom.core.errors import InvalidInput, NotFound
+from greenroom.core.errors import AlreadyExists, InvalidInput, NotFound
 from greenroom.core.model import Actor, Binding, LifecycleRevision, SlotKind
 from greenroom.core.names import check_stage_name, shown
-from greenroom.core.policy import Policy
+from greenroom.core.policy import Policy, Slot
 from greenroom.core.presets import DEFAULT, PRESETS
 from greenroom.services import answers as a
 from greenroom.services.commands import AddStage, ApplyLifecycle, CheckLifecycle, LifecycleOf, Nothing, UseLifecycle
@@ -100,15 +100,18 @@ def apply_lifecycle(tx: WriteTx, ask: ApplyLifecycle, actor: Actor) -> a.Lifecyc
 
 
 def add_stage(tx: WriteTx, ask: AddStage, actor: Actor) -> a.LifecycleView:
-    """Add a stage at the end of a lifecycle's document, behind the stage `after`. Raises NotFound, InvalidInput."""
+    """Add a stage at the end of a lifecycle's document, behind the stage `after` (None: before the archive).
+
+    Raises NotFound, AlreadyExists, InvalidInput.
+    """
     name = ask.lifecycle if ask.lifecycle is not None else default_name(tx)
     policy, _ = policy_of(tx, name)
     check_stage_name(ask.name)
     if policy.find_stage(ask.name) is not None:
-        raise InvalidInput(f"Stage '{ask.name}' exists already in {name!r}.", stage=ask.name)
+        raise AlreadyExists(f"Stage '{ask.name}' exists already in {name!r}.", stage=ask.name)
     if ask.capacity not in ("one", "many"):
         raise InvalidInput(f"capacity must be one or many, got {shown(ask.capacity)!r}.", field="capacity")
-    after = policy.get_stage(ask.after) if ask.after is not None else None
+    after = policy.get_stage(ask.after) if ask.after is not None else _before_archive(policy)
     revision = tx.find_lifecycle(name)
     document = (revision.document if revision else "").rstrip("\n")
     lines = ["", "", "[[stage]]", f"name = {_quoted(ask.name)}", f'capacity = "{ask.capacity}"']
@@ -116,6 +119,11 @@ def add_stage(tx: WriteTx, ask: AddStage, actor: Actor) -> a.LifecycleView:
     lines += ["ungated = true"] if ask.capacity == "one" else []
     _apply(tx, document + "\n".join(lines) + "\n", actor, ask.reason or f"stage {ask.name} added")
     return _view(tx, name, None, None)
+
+
+def _before_archive(policy: Policy) -> Slot | None:
+    """Where a stage goes when nobody says: before the archive, which nothing is meant to come after."""
+    return policy.stage_before(policy.archive) if policy.archive is not None else None
 
 
 def _quoted(text: str) -> str:

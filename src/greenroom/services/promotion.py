@@ -62,10 +62,26 @@ def rollback(tx: WriteTx, ask: c.Rollback, actor: Actor) -> Promotion:
     """Give a slot back to its last healthy earlier holder. Raises NotFound when nobody held it before, InvalidInput."""
     model, policy, revision = _start(tx, ask.model, ask.reason)
     slot = slot_of(policy, ask.slot)
+    _refuse_vague(tx, model, policy, slot)
     chosen = _earlier_holder(tx, model, slot, ask.version)
     row = get_version(tx, model, chosen.version)
     case = _Case(model, policy, revision, row, slot, PromotionKind.ROLLBACK, actor, ask.reason, chosen)
     return _carry_out(tx, case, swap=True, if_holder=ask.if_holder, dry_run=ask.dry_run)
+
+
+def _refuse_vague(tx: WriteTx, model: ModelRow, policy: Policy, slot: Slot) -> None:
+    """Raise InvalidInput where "back to the one before" has no one meaning."""
+    if slot.archive or slot == policy.initial:
+        raise InvalidInput(
+            f"{slot.name} is not given back to anybody.", hint="Promote the version you mean.", slot=slot.name
+        )
+    if not slot.exclusive and len(held := tx.versions_in_slot(model.id, slot.kind, slot.name)) > 1:
+        raise InvalidInput(
+            f"{len(held)} versions hold {slot.name}: it is not clear who leaves.",
+            hint="Promote the version you mean, and archive the others.",
+            slot=slot.name,
+            holders=held[:20],
+        )
 
 
 def set_alias(tx: WriteTx, ask: c.SetAlias, actor: Actor) -> Promotion:
@@ -146,7 +162,7 @@ def _earlier_holder(tx: WriteTx, model: ModelRow, slot: Slot, wanted: int | None
         text = (
             f"there is no earlier healthy holder of {slot_text(slot.kind, slot.name)} of {model.name!r} to go back to."
         )
-        raise NotFound(text, hint=see, kind="holder", model=model.name, slot=slot.name)
+        raise NotFound(text, hint=f"{see}; or name one with --version", kind="holder", model=model.name, slot=slot.name)
     return Choice(found, f"last healthy holder of {slot.name} before {_who(now)}")
 
 
@@ -259,7 +275,8 @@ def _move(tx: WriteTx, case: _Case, decision: Decision, held: tuple[Tenure, ...]
     if not decision.already:
         stage = stage_tenure(own)
         if case.slot.kind is SlotKind.STAGE and stage is not None:
-            close_tenure(tx, case.model, stage, case.actor, case.kind)
+            # it goes on from there; only who is displaced by a rollback was rolled back from
+            close_tenure(tx, case.model, stage, case.actor, PromotionKind.PROMOTE)
         open_tenure(tx, case.model, case.row.version, case.slot, case.actor, reason=case.reason, promotion=tx.seq)
     tx.update("version", {"model_id": case.model.id, "version": case.row.version}, {"updated_at": tx.now})
     tx.update("model", {"id": case.model.id}, {"updated_at": tx.now})

@@ -11,12 +11,14 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from greenroom.core.errors import Conflict, Unavailable
 
+TURN_LIMIT_S = 30.0
 _PROBE_S = 1.0  # a prober of `server.lock` holds it for microseconds; a server that starts just then tries again
 
 if sys.platform == "win32":  # pragma: no cover - not run here
@@ -135,8 +137,46 @@ def check_not_served(folder: Path) -> None:
 def turn(folder: Path) -> Iterator[None]:
     """One embedded write: waits for its turn, in the order of asking."""
     fd = _open(folder / "turn.lock")
+    if not _lock(fd, shared=False, wait=False):
+        _wait_for(fd, folder)
     try:
-        _lock(fd, shared=False, wait=True)
         yield
     finally:
         os.close(fd)
+
+
+class _Waiting:
+    """One wait for a lock: the thread that waits and the one that may give up agree under `_gate` on who has it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._gate = threading.Lock()
+        self._taken = self._given_up = False
+        self._thread = threading.Thread(target=self._take, daemon=True, name="greenroom-turn")
+
+    def get(self, limit_s: float) -> bool:
+        """Wait; False when the limit passed first (the file is closed once the lock comes after all)."""
+        self._thread.start()
+        self._thread.join(limit_s)
+        with self._gate:
+            self._given_up = not self._taken
+        return self._taken
+
+    def _take(self) -> None:
+        _lock(self._fd, shared=False, wait=True)
+        with self._gate:
+            self._taken = not self._given_up
+        if not self._taken:
+            os.close(self._fd)
+
+
+def _wait_for(fd: int, folder: Path) -> None:
+    """Wait for the lock in the order of asking, but not for ever: whoever holds it may have been stopped.
+
+    Only the operating system knows the order, and it waits without a limit: so a thread waits, and this one looks on.
+    """
+    if not _Waiting(fd).get(TURN_LIMIT_S):
+        raise Conflict(
+            f"another process has been writing to {folder} for more than {TURN_LIMIT_S:g} s.",
+            hint="Look for a stopped process that holds turn.lock, then try again.",
+        )
