@@ -11,7 +11,7 @@ import pytest
 
 from tests.house.source import ROOT, package_sources
 
-SERVER_ONLY = "alembic apsw cryptography httptools mlflow msgspec sqlalchemy starlette uvicorn uvloop".split()
+SERVER_ONLY = "alembic apsw cryptography httptools mlflow msgspec psycopg sqlalchemy starlette uvicorn uvloop".split()
 POSIX_ONLY = "fcntl grp pty pwd resource syslog termios tty".split()
 # Nobody who only writes `import greenroom` pays for these.
 SLOW = "asyncio click http.client rich ssl".split()

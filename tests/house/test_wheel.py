@@ -63,7 +63,7 @@ def test_the_base_is_small(wheel):
     metadata = _text(wheel, "METADATA")
     expect_none(metadata_complaints(metadata), "metadata of the wheel")
     message = email.message_from_string(metadata)
-    assert set(message.get_all("Provides-Extra")) == {"local", "mlflow", "server"}
+    assert set(message.get_all("Provides-Extra")) == {"local", "mlflow", "postgres", "server"}
     assert message["Requires-Python"] == ">=3.11"
     assert message["License-Expression"] == "Apache-2.0"
     assert _text(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -12,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from greenroom.app import open_local
 from greenroom.services import commands as c
+from tests.postgres import new_database
 from tests.races.kit import ROOT, TESTER, Client, Server, problems_of_log, serving, size, together
 
 AT_ONCE = 8
@@ -79,10 +82,14 @@ def prepare(client: Client) -> None:
     client.do("promote", c.Promote(MODEL, "Production", AT_ONCE + 1))
 
 
-def race(server: Server, rounds: int) -> Race:
-    """Run rounds of simultaneous promotions, every other one with `if_holder`; return what was seen."""
+def race(server: Server, rounds: int, *more: Server) -> Race:
+    """Run rounds of simultaneous promotions, every other one with `if_holder`; return what was seen.
+
+    `more` are further servers of the same registry: the clients are spread over all of them.
+    """
     seen = Race()
-    clients = [Client(server.address, f"racer-{number}") for number in range(AT_ONCE)]
+    servers = (server, *more)
+    clients = [Client(servers[number % len(servers)].address, f"racer-{number}") for number in range(AT_ONCE)]
     prepare(clients[0])
     with Poller(server, seen):
         for number in range(rounds):
@@ -160,6 +167,34 @@ def test_the_database_itself_refuses_a_second_holder(tmp_path: Path) -> None:
         seen = race(server, 3)
     assert seen.violations == []
     assert seen.refused > AT_ONCE
+
+
+@pytest.mark.slow
+def test_one_holder_at_every_read_over_two_servers_of_one_postgresql(tmp_path: Path) -> None:
+    """Mutant check: the next test takes the constraint and the decision away."""
+    rounds = size(60, 20_000)
+    url = new_database()
+    options = ("--database-url", url)
+    with serving(tmp_path / "data", *options) as one, serving(tmp_path / "data", *options) as other:
+        seen = race(one, rounds, other)
+        with contextlib.closing(Client(other.address)) as client:
+            report = client.do("audit_verify", c.AuditVerify())
+    assert seen.violations == []
+    assert seen.rounds == rounds
+    assert (report["status"], report["findings"]) == ("ok", [])
+
+
+def test_two_servers_of_one_postgresql_that_lost_their_protection_are_caught(tmp_path: Path) -> None:
+    url = new_database()
+    options = ("--database-url", url)
+    with serving(tmp_path / "data", *options, mutant="nobody_leaves") as one:
+        with contextlib.closing(Client(one.address)) as client:
+            client.do("create_model", c.CreateModel("x"))
+        with psycopg.connect(url, autocommit=True) as db:
+            db.execute("DROP INDEX uq_tenure_exclusive_holder")
+        with serving(tmp_path / "data", *options, mutant="nobody_leaves") as other:
+            seen = race(one, 5, other)
+    assert any("holders" in each for each in seen.violations)
 
 
 # --- embedded: two processes that share a folder and take turns ---

@@ -59,11 +59,20 @@ def init(session: Session, folder: str | None, lifecycle: str | None) -> None:
     metavar="NAME",
     help="The preset: standard (the default of a new registry), guarded or mlflow; an existing one switches to it.",
 )
+@click.option(
+    "--database-url",
+    metavar="URL",
+    envvar="GREENROOM_DATABASE_URL",
+    help="A PostgreSQL database (postgresql://…) in place of SQLite; --data then holds the files and the key.",
+)
 @pass_session
-def server(session: Session, folder: str, host: str, port: int, lifecycle: str | None) -> None:
+def server(
+    session: Session, folder: str, host: str, port: int, lifecycle: str | None, database_url: str | None
+) -> None:
     """Serve a registry: API, MLflow's API and web pages.
 
-    Prints its URL when it is ready. Ctrl-C or SIGTERM ends it cleanly. One server per folder.
+    Prints its URL when it is ready. Ctrl-C or SIGTERM ends it cleanly. One server per folder; with --database-url any
+    number of servers share one database and one folder.
 
     \b
     Examples:
@@ -75,7 +84,14 @@ def server(session: Session, folder: str, host: str, port: int, lifecycle: str |
     try:
         from greenroom.app import serve_forever
 
-        serve_forever(data=Path(folder), host=host, port=port, lifecycle=lifecycle, on_ready=_announce)
+        serve_forever(
+            data=Path(folder),
+            host=host,
+            port=port,
+            lifecycle=lifecycle,
+            on_ready=_announce,
+            database_url=database_url,
+        )
     except ModuleNotFoundError as exc:
         raise not_installed(exc, "server") from exc
 
