@@ -143,8 +143,7 @@ def answer_before_commit() -> None:
             outcomes.append(self._request(tx, job))
             if outcomes[-1].error is None and tx.event is not None:
                 events.append(tx.event)
-        for outcome in outcomes:
-            writer._answer(outcome)
+        writer._answer_all(outcomes)
         time.sleep(0.01)
         if events:
             seal_batch(self._db, self._texts, self._signer, head, events, now)
