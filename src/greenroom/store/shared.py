@@ -6,11 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from greenroom.core.errors import InvalidInput
+from greenroom.core.note import VerifierKey, open_note
 from greenroom.services.ports import Signer
 from greenroom.store.compiled.postgresql import COLUMNS, DDL, KEYS
 from greenroom.store.database import DatabaseStore, make_schema, wall_clock
 from greenroom.store.migrate import bring_up_to_date, stored_schema
 from greenroom.store.postgres import Postgres
+from greenroom.store.tx import ReadTx
 from greenroom.store.writer import Clock
 
 
@@ -21,11 +24,15 @@ class PostgresStore(DatabaseStore):
     readers = 8
 
     def __init__(self, url: str, signer: Signer, *, clock: Clock = wall_clock) -> None:
-        """Connect, making the tables in an empty database. Raises Unavailable, IntegrityFailure."""
+        """Connect, making the tables in an empty database.
+
+        Raises Unavailable, IntegrityFailure, InvalidInput when another key signs the log of this database.
+        """
         self._url = url
         db = Postgres(url)
         try:
             self._prepare(db)
+            _check_key(db, signer)
         except Exception as exc:
             ours = db.translate(exc)
             db.close()
@@ -69,3 +76,17 @@ class PostgresStore(DatabaseStore):
     def pages(self) -> Iterator[tuple[str, str]]:
         """Nothing to look at below the tables: PostgreSQL guards its own pages (data checksums)."""
         yield from ()
+
+
+def _check_key(db: Postgres, signer: Signer) -> None:
+    """Raise InvalidInput unless `signer` signed the head of the log: two keys would make it two logs."""
+    _, note = ReadTx(db).audit_head()
+    if not note:
+        return
+    try:
+        open_note(note, [VerifierKey(signer.name, signer.public_key)], signer.verify)
+    except InvalidInput as exc:
+        raise InvalidInput(
+            "the signing key of this data folder is not the one that signs the log of this database.",
+            hint="Give every server of a database the same --data.",
+        ) from exc
