@@ -348,7 +348,9 @@ def test_an_unknown_command_is_not_guessed(models):
     ],
 )
 def test_completion(words, incomplete, offered):
-    context = click.Context(models_command, info_name="models", resilient_parsing=True)
+    context = click.Context(
+        models_command, info_name="models", resilient_parsing=True, help_option_names=["-h", "--help"]
+    )
     models_command.parse_args(context, list(words))
     assert {item.value for item in models_command.shell_complete(context, incomplete)} == offered
 

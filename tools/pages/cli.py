@@ -17,7 +17,10 @@ _WIDTH = 100
 def commands() -> Iterator[tuple[str, str]]:
     """Yield (full name, help page) of every command that is not hidden, groups before what is in them."""
     root = make_root()
-    top = click.Context(root, info_name="greenroom", terminal_width=_WIDTH, max_content_width=_WIDTH)
+    # The root's own settings too: click keeps the first help option that a command was asked for, so a page made
+    # without them would depend on what ran before it in the process.
+    settings = {**root.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}
+    top = click.Context(root, info_name="greenroom", **settings)
     for _, entries in SECTIONS:
         for entry in entries:
             command = root.get_command(top, entry.name)
