@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 UPGRADE ?=
 NO_APT ?=
-DEBIAN_PACKAGES := chromium
+DEBIAN_PACKAGES := chromium spin strace faketime postgresql
 
 BIN := .venv/bin
 SYNC := $(BIN)/uv pip sync --quiet --require-hashes

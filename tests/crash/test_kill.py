@@ -19,7 +19,8 @@ import pytest
 
 from greenroom.app import open_local
 from greenroom.services import commands as c
-from tests.races.kit import ROOT, SEED, TESTER, Client, Server, problems_of_log, size
+from tests.promises import sized
+from tests.races.kit import ROOT, SEED, TESTER, Client, Server, problems_of_log
 
 WRITERS = 2
 RESTART_S = 2.0
@@ -166,7 +167,7 @@ def _wait_for(said: Path, started: float, ledger: Ledger) -> str:
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost(zygote: Zygote, tmp_path: Path) -> None:
-    cycles = size(350, 50_000)
+    cycles = sized(350, 50_000)
     ledger = cycles_of_servers(zygote, tmp_path / "data", cycles)
     assert ledger.problems == []
     assert ledger.cycles == cycles
@@ -180,7 +181,7 @@ def test_embedded_writers_lose_nothing(zygote: Zygote, tmp_path: Path) -> None:
     chance, ledger, folder = random.Random(SEED), Ledger(), tmp_path / "data"
     prepare(folder)
     length, _ = recovered(folder, 0)
-    cycles = size(150, 10_000)
+    cycles = sized(150, 10_000)
     for cycle in range(cycles):
         said = [tmp_path / f"ledger-{cycle}-{number}" for number in range(2)]
         pids = [zygote.ask("embedded", folder, each, f"{cycle}-{at}", 1) for at, each in enumerate(said)]
@@ -199,7 +200,7 @@ def test_embedded_writers_lose_nothing(zygote: Zygote, tmp_path: Path) -> None:
 def test_a_killed_server_is_back_within_two_seconds(tmp_path: Path) -> None:
     """The whole way, interpreter and imports included, with a write-ahead log to recover."""
     prepare(tmp_path / "data")
-    for cycle in range(size(5, 100)):
+    for cycle in range(sized(5, 100)):
         server = Server(tmp_path / "data")
         assert server.ready_s < RESTART_S or cycle == 0
         ledger, stop = Ledger(), threading.Event()

@@ -1,6 +1,6 @@
 """What the reliability tests share: sizes, real server processes, a client that can be cut, a check after each run.
 
-`GREENROOM_NIGHTLY=1` gives every test its long size, `GREENROOM_SEED` another course of chance; the seed is printed.
+`GREENROOM_NIGHTLY=1` gives every test its long size, see tests.promises; `GREENROOM_SEED` gives another course of chance; the seed is printed.
 """
 
 from __future__ import annotations
@@ -27,17 +27,11 @@ from greenroom.core.model import Actor
 from greenroom.services import commands as c
 from greenroom.services.api import BY_NAME
 
-NIGHTLY = os.environ.get("GREENROOM_NIGHTLY") == "1"
 SEED = int(os.environ.get("GREENROOM_SEED", "20261121"))
 ROOT = Path(__file__).resolve().parents[2]
 TESTER = Actor("tester")
 _READY = re.compile(r"is ready at (http://\S+)")
 _FIELD = re.compile(r"\{(\w+)\}")
-
-
-def size(usual: int, nightly: int) -> int:
-    """Return how often: the size for every run, or the one for the night."""
-    return nightly if NIGHTLY else usual
 
 
 class Server:

@@ -19,7 +19,8 @@ import pytest
 from greenroom.app import open_local
 from greenroom.services import commands as c
 from tests.postgres import new_database
-from tests.races.kit import ROOT, TESTER, Client, Server, problems_of_log, serving, size, together
+from tests.promises import sized
+from tests.races.kit import ROOT, TESTER, Client, Server, problems_of_log, serving, together
 
 AT_ONCE = 8
 READS_A_ROUND = 50
@@ -144,7 +145,7 @@ def holder(client: Client, seen: Race) -> int:
 
 @pytest.mark.slow
 def test_one_holder_at_every_read(tmp_path: Path) -> None:
-    rounds = size(200, 20_000)
+    rounds = sized(200, 20_000)
     with serving(tmp_path / "data") as server:
         seen = race(server, rounds)
     assert seen.violations == []
@@ -172,7 +173,7 @@ def test_the_database_itself_refuses_a_second_holder(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_one_holder_at_every_read_over_two_servers_of_one_postgresql(tmp_path: Path) -> None:
     """Mutant check: the next test takes the constraint and the decision away."""
-    rounds = size(60, 20_000)
+    rounds = sized(60, 20_000)
     url = new_database()
     options = ("--database-url", url)
     with serving(tmp_path / "data", *options) as one, serving(tmp_path / "data", *options) as other:
@@ -223,7 +224,7 @@ def test_one_holder_with_two_embedded_processes(tmp_path: Path) -> None:
         ask = c.RegisterVersion(MODEL, source="s3://elsewhere/m", create_model=number == 0)
         registry.call_now("register_version", ask, TESTER)
     registry.call_now("promote", c.Promote(MODEL, "Production", 5), TESTER)
-    rounds = size(100, 5_000)
+    rounds = sized(100, 5_000)
     others = [
         subprocess.Popen(
             [sys.executable, "-c", _EMBEDDED, str(folder), MODEL],

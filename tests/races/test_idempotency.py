@@ -17,7 +17,8 @@ from greenroom.core.errors import RequestReused
 from greenroom.services import commands as c
 from greenroom.services.api import BY_NAME, OPERATIONS, Mode
 from greenroom.services.ports import Request
-from tests.races.kit import TESTER, Client, Server, problems_of_log, serving, size, together
+from tests.promises import sized
+from tests.races.kit import TESTER, Client, Server, problems_of_log, serving, together
 
 Make = Callable[[str], Any]
 AT_ONCE = 8
@@ -226,7 +227,7 @@ def bench(folder: Path) -> Iterator[Bench]:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("case", CASES)
 def test_one_effect(bench: Bench, case: str, way: str) -> None:
-    for number in range(size(1, 1_000)):
+    for number in range(sized(1, 1_000)):
         model = f"{case.replace(', ', '-').replace('_', '-')}-{way.replace('_', '-')}-{number}"
         assert WAYS[way](bench, case, model) == []
 

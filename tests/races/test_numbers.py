@@ -11,7 +11,8 @@ import pytest
 from greenroom.app import open_local
 from greenroom.core.model import File
 from greenroom.services import commands as c
-from tests.races.kit import SEED, TESTER, Client, Server, problems_of_log, serving, size, together
+from tests.promises import sized
+from tests.races.kit import SEED, TESTER, Client, Server, problems_of_log, serving, together
 
 CLIENTS = 64
 CREATES = 50
@@ -88,7 +89,7 @@ def problems(folder: Path, seen: Crowd) -> list[str]:
 @pytest.mark.slow
 def test_numbers_are_dense(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
-        seen = crowd(server, CLIENTS, size(CREATES, 15_625))
+        seen = crowd(server, CLIENTS, sized(CREATES, 15_625))
     assert problems(tmp_path / "data", seen) == []
     assert seen.cut > 0
     assert seen.refused > 0

@@ -15,11 +15,12 @@ from greenroom.core import lifecycle
 from greenroom.core.model import PromotionKind
 from greenroom.services import promotion, versions
 from greenroom.services.api import BY_NAME, Mode
-from tests.races.kit import SEED, size
+from tests.promises import sized
+from tests.races.kit import SEED
 from tests.stateful.machine import RegistryMachine
 
 PRESETS = ("standard", "guarded", "mlflow", "custom")
-EXAMPLES, STEPS = size(500, 20_000), size(50, 100)
+EXAMPLES, STEPS = sized(500, 20_000), sized(50, 100)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,7 +14,8 @@ from greenroom.app import open_local
 from greenroom.services import commands as c
 from greenroom.services import verifying
 from greenroom.store import inspection
-from tests.races.kit import SEED, TESTER, size
+from tests.promises import sized
+from tests.races.kit import SEED, TESTER
 from tests.tamper.scene import copy, flip, quick_folder, verify
 
 PAGE = 4096
@@ -37,7 +38,7 @@ def test_an_untouched_copy_is_whole(scene: Path, place: Path) -> None:
 @pytest.mark.slow
 def test_a_flipped_byte_of_the_database_is_named(scene: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "_TRIES", 1)  # the waiting is for a checkpoint just being written; nobody writes
-    chosen = positions(scene / "greenroom.db", size(400, 100_000))
+    chosen = positions(scene / "greenroom.db", sized(400, 100_000))
     assert len(chosen) >= 300
     missed = [each for each in chosen if not _flip_is_named(scene, place, *each)]
     assert missed == []
@@ -55,7 +56,7 @@ def test_a_flipped_byte_of_a_blob_is_named(scene: Path, place: Path) -> None:
     chance = random.Random(SEED)
     blobs = sorted(path for path in (scene / "blobs").rglob("*") if path.is_file() and len(path.name) >= 60)
     assert len(blobs) >= 30
-    for _ in range(size(60, 10_000)):
+    for _ in range(sized(60, 10_000)):
         folder = copy(scene, place / "copy")
         blob = folder / chance.choice(blobs).relative_to(scene)
         flip(blob, chance.randrange(blob.stat().st_size), 1 << chance.randrange(8))
@@ -128,7 +129,7 @@ def test_a_flipped_byte_of_the_write_ahead_log_is_named(live: tuple[Path, str], 
     chance, commits = random.Random(SEED), last_commits(folder / "greenroom.db-wal")
     assert len(commits) > 10
     assert verify(copy(folder, place / "copy"), note).status == "ok"
-    for number in range(size(120, 10_000)):
+    for number in range(sized(120, 10_000)):
         position = number // 2 if number < 64 else chance.randrange(commits[-1])
         damaged = copy(folder, place / "copy")
         flip(damaged / "greenroom.db-wal", position, 1 << chance.randrange(8))
