@@ -10,6 +10,8 @@ PYTHON ?= python3
 # Test processes side by side; JOBS=0 runs them in one, for a debugger.
 JOBS ?= 2
 PYTEST_ARGS ?=
+# How much of the long sizes `make nightly` takes, and never less than every run does.
+SCALE ?= 1
 BENCH_ARGS ?=
 UPGRADE ?=
 NO_APT ?=
@@ -60,8 +62,8 @@ bench: .venv/.self .venvs/mlflow3/.self ## Measure side by side with a stock MLf
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 .PHONY: nightly
-nightly: install ## Run the long form of every test (hours)
-	GREENROOM_NIGHTLY=1 $(PYTEST) $(PYTEST_ARGS)
+nightly: install ## Run the long form of every test (many hours; SCALE=0.02 for a part of it) and write its figures down
+	GREENROOM_NIGHTLY=$(SCALE) GREENROOM_FIGURES=docs/figures/nightly.json $(PYTEST) -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: docs
 docs: .venv/.self ## Write the generated pages of docs/

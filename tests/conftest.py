@@ -6,6 +6,9 @@ import ipaddress
 import sys
 from typing import Any
 
+from tests.figures import pytest_configure
+
+__all__ = ["pytest_configure"]
 _LOCAL_NAMES = {"localhost", "ip6-localhost"}
 _ADDRESS_AT = {"socket.connect": 1, "socket.bind": 1, "socket.sendto": 1, "socket.sendmsg": 1}
 _HOST_AT = {"socket.getaddrinfo": 0, "socket.gethostbyname": 0, "socket.gethostbyaddr": 0}

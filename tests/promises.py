@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-NIGHTLY = os.environ.get("GREENROOM_NIGHTLY") == "1"
-"""Whether this run takes the long sizes (`make nightly`)."""
+SCALE = float(os.environ.get("GREENROOM_NIGHTLY") or 0)
+"""How much of the long sizes this run takes: 0 in every run, 1 under `make nightly`, a part of it with SCALE=0.05."""
+NIGHTLY = SCALE > 0
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "__greenroom_promises__"
@@ -26,19 +27,20 @@ class Sized(int):
 
 
 def sized(usual: int, nightly: int) -> Sized:
-    """Return how often, how many or how long: `usual` in every run, `nightly` under `make nightly`."""
-    number = Sized(nightly if NIGHTLY else usual)
+    """Return how often, how many or how long: `usual` in every run, `nightly` (or SCALE of it) under `make nightly`."""
+    number = Sized(max(usual, round(nightly * SCALE)) if usual <= nightly else usual)
     number.usual, number.nightly = usual, nightly
     return number
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One mark: the goal's id, the size in words for every run and for the night, the mutant checks."""
+    """One mark: the goal's id, the size in words for every run, for the night and for this run, the mutant checks."""
 
     goal: str
     usual: str
     nightly: str
+    now: str
     mutants: tuple[str, ...]
     waiting: str | None
 
@@ -53,7 +55,8 @@ def promise(
     `tests/folder/test_file.py::test_name`. `waiting` says what of the goal is not shown yet, and why.
     """
     mutants = (mutant,) if isinstance(mutant, str) else tuple(mutant)
-    shown = Shown(goal, _said(size, numbers, "usual"), _said(size, numbers, "nightly"), mutants, waiting)
+    sizes = (_said(size, numbers, which) for which in ("usual", "nightly", "now"))
+    shown = Shown(goal, *sizes, mutants, waiting)
 
     def mark(test: _F) -> _F:
         setattr(test, _MARK, (*promises_of(test), shown))

@@ -1,6 +1,6 @@
-"""What the reliability tests share: sizes, real server processes, a client that can be cut, a check after each run.
+"""What the reliability tests share: real server processes, a client that can be cut, a check after each run.
 
-`GREENROOM_NIGHTLY=1` gives every test its long size, see tests.promises; `GREENROOM_SEED` gives another course of chance; the seed is printed.
+`GREENROOM_SEED` gives every test another course of chance; the seed is printed. Sizes are those of tests/promises.py.
 """
 
 from __future__ import annotations
