@@ -22,6 +22,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    func,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -58,6 +59,11 @@ def _text(name: str, *, null: bool = False) -> Column[Any]:
 
 def _flag(name: str) -> Column[Any]:
     return Column(name, SmallInteger, nullable=False)
+
+
+def _start(column: Column[Any]) -> Any:
+    """The first characters of a long text, for an index: PostgreSQL refuses a row over 2 704 bytes in one."""
+    return func.substr(column, text("1"), text("200"))
 
 
 def _of_version() -> ForeignKeyConstraint:
@@ -105,7 +111,7 @@ model_tag = _table(
     _text("value"),
     ForeignKeyConstraint(["model_id"], ["model.id"]),
 )
-Index("ix_model_tag_key", model_tag.c.key, model_tag.c.value)
+Index("ix_model_tag_key", model_tag.c.key, _start(model_tag.c.value))
 
 version = _table(
     "version",
@@ -140,7 +146,7 @@ Index("ix_version_manifest", version.c.manifest)
 version_tag = _table(
     "version_tag", _key("model_id", BigInteger), _key("version", BigInteger), _key("key"), _text("value"), _of_version()
 )
-Index("ix_version_tag_key", version_tag.c.key, version_tag.c.value)
+Index("ix_version_tag_key", version_tag.c.key, _start(version_tag.c.value))
 version_metric = _table(
     "version_metric",
     _key("model_id", BigInteger),
@@ -158,7 +164,7 @@ version_param = _table(
     _text("value"),
     _of_version(),
 )
-Index("ix_version_param_key", version_param.c.key, version_param.c.value)
+Index("ix_version_param_key", version_param.c.key, _start(version_param.c.value))
 version_dataset = _table(
     "version_dataset",
     _key("model_id", BigInteger),

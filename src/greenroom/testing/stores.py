@@ -24,6 +24,7 @@ from greenroom.services import catalog, promotion, versions
 from greenroom.services import commands as c
 from greenroom.services.ports import WriteTx
 from greenroom.store.database import DatabaseStore
+from greenroom.testing.sizes import LargestValues
 from greenroom.testing.writing import (
     ME,
     NEWEST,
@@ -52,7 +53,7 @@ class Opened(Protocol):
         """Return the store with its writer running."""
 
 
-class StoreConformance:
+class StoreConformance(LargestValues):
     """The suite. Each test is one sentence of the contract between the use cases and a store."""
 
     @pytest.fixture
