@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from greenroom.store import schema
+from greenroom.store import schema, tracking_schema
+from greenroom.store.columns import metadata
 from greenroom.store.statements import SQLITE_INDEXES, STATEMENTS
 
 TARGET = Path(__file__).parent.parent / "src" / "greenroom" / "store" / "compiled"
@@ -26,10 +27,10 @@ DIALECTS: dict[str, tuple[Any, tuple[str, ...]]] = {
 def render(name: str) -> str:
     """Return the module text for the dialect `name`."""
     dialect, extras = DIALECTS[name]
-    ddl = [str(CreateTable(table).compile(dialect=dialect)) for table in schema.metadata.sorted_tables]
+    ddl = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
     ddl += [
         str(CreateIndex(index).compile(dialect=dialect))
-        for table in schema.metadata.sorted_tables
+        for table in metadata.sorted_tables
         for index in sorted(table.indexes, key=lambda each: str(each.name))
     ]
     lines = [
@@ -48,14 +49,15 @@ def render(name: str) -> str:
         "}",
         "",
         "COLUMNS: dict[str, tuple[str, ...]] = {",
-        *(f"    {t.name!r}: {tuple(c.name for c in t.columns)!r}," for t in schema.metadata.sorted_tables),
+        *(f"    {t.name!r}: {tuple(c.name for c in t.columns)!r}," for t in metadata.sorted_tables),
         "}",
         "",
         "KEYS: dict[str, tuple[str, ...]] = {",
-        *(f"    {t.name!r}: {tuple(c.name for c in t.primary_key.columns)!r}," for t in schema.metadata.sorted_tables),
+        *(f"    {t.name!r}: {tuple(c.name for c in t.primary_key.columns)!r}," for t in metadata.sorted_tables),
         "}",
         "",
         f"AUDITED: tuple[str, ...] = {tuple(t.name for t in schema.AUDITED)!r}",
+        f"TRACKED: tuple[str, ...] = {tuple(t.name for t in tracking_schema.TRACKED)!r}",
         "",
     ]
     return "\n".join(lines)

@@ -8,8 +8,6 @@ Times are UTC milliseconds. Flags are 0 and 1. JSON is canonical text.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -18,72 +16,31 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     LargeBinary,
-    MetaData,
     SmallInteger,
-    Table,
-    Text,
-    func,
     text,
 )
-from sqlalchemy.dialects import postgresql
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata = MetaData(naming_convention=NAMING)
-
-
-# Texts are compared by code point everywhere: as SQLite does, as Python sorts, as prefix ranges need it.
-TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-
-
-def _table(name: str, *items: Any) -> Table:
-    return Table(name, metadata, *items)
-
-
-def _key(name: str, kind: Any = TEXT) -> Column[Any]:
-    return Column(name, kind, primary_key=True, nullable=False, autoincrement=False)
-
-
-def _int(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, BigInteger, nullable=null)
-
-
-def _text(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, TEXT, nullable=null)
-
-
-def _flag(name: str) -> Column[Any]:
-    return Column(name, SmallInteger, nullable=False)
-
-
-def _start(column: Column[Any]) -> Any:
-    """The first characters of a long text, for an index: PostgreSQL refuses a row over 2 704 bytes in one."""
-    return func.substr(column, text("1"), text("200"))
+from greenroom.store.columns import flag, integer, key, start, string, table
 
 
 def _of_version() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["model_id", "version"], ["version.model_id", "version.version"])
 
 
-meta = _table("meta", _key("key"), _text("value"))
+meta = table("meta", key("key"), string("value"))
 
-model = _table(
+model = table(
     "model",
-    _key("id", BigInteger),  # the sequence number of the event that created it
-    _text("name"),
-    _text("name_key"),
-    _text("description", null=True),
-    _int("created_at"),
-    _int("updated_at"),
-    _text("author", null=True),
-    _int("next_version"),
-    _text("lifecycle"),
-    _int("deleted_event", null=True),
+    key("id", BigInteger),  # the sequence number of the event that created it
+    string("name"),
+    string("name_key"),
+    string("description", null=True),
+    integer("created_at"),
+    integer("updated_at"),
+    string("author", null=True),
+    integer("next_version"),
+    string("lifecycle"),
+    integer("deleted_event", null=True),
     CheckConstraint("next_version >= 1", name="next_version"),
 )
 # Two living models never share a name, nor two names that only look different.
@@ -104,36 +61,36 @@ Index(
 Index("ix_model_updated", model.c.updated_at, model.c.name)
 Index("ix_model_name", model.c.name, model.c.id)
 
-model_tag = _table(
+model_tag = table(
     "model_tag",
-    _key("model_id", BigInteger),
-    _key("key"),
-    _text("value"),
+    key("model_id", BigInteger),
+    key("key"),
+    string("value"),
     ForeignKeyConstraint(["model_id"], ["model.id"]),
 )
-Index("ix_model_tag_key", model_tag.c.key, _start(model_tag.c.value))
+Index("ix_model_tag_key", model_tag.c.key, start(model_tag.c.value))
 
-version = _table(
+version = table(
     "version",
-    _key("model_id", BigInteger),
-    _key("version", BigInteger),
-    _text("source"),
-    _text("run_id", null=True),
-    _text("run_link", null=True),
-    _text("logged_model", null=True),
-    _text("description", null=True),
-    _text("author", null=True),
-    _int("created_at"),
-    _int("updated_at"),
-    _text("status"),
-    _text("manifest", null=True),
-    _int("size_bytes", null=True),
-    _int("file_count", null=True),
-    _text("context"),
-    _text("parent_model", null=True),
-    _int("parent_version", null=True),
-    _int("created_event"),
-    _int("deleted_event", null=True),
+    key("model_id", BigInteger),
+    key("version", BigInteger),
+    string("source"),
+    string("run_id", null=True),
+    string("run_link", null=True),
+    string("logged_model", null=True),
+    string("description", null=True),
+    string("author", null=True),
+    integer("created_at"),
+    integer("updated_at"),
+    string("status"),
+    string("manifest", null=True),
+    integer("size_bytes", null=True),
+    integer("file_count", null=True),
+    string("context"),
+    string("parent_model", null=True),
+    integer("parent_version", null=True),
+    integer("created_event"),
+    integer("deleted_event", null=True),
     ForeignKeyConstraint(["model_id"], ["model.id"]),
     ForeignKeyConstraint(["manifest"], ["manifest.digest"]),
     CheckConstraint("version >= 1", name="number"),
@@ -143,56 +100,56 @@ Index("ix_version_created", version.c.created_at, version.c.model_id, version.c.
 Index("ix_version_run", version.c.run_id)
 Index("ix_version_manifest", version.c.manifest)
 
-version_tag = _table(
-    "version_tag", _key("model_id", BigInteger), _key("version", BigInteger), _key("key"), _text("value"), _of_version()
+version_tag = table(
+    "version_tag", key("model_id", BigInteger), key("version", BigInteger), key("key"), string("value"), _of_version()
 )
-Index("ix_version_tag_key", version_tag.c.key, _start(version_tag.c.value))
-version_metric = _table(
+Index("ix_version_tag_key", version_tag.c.key, start(version_tag.c.value))
+version_metric = table(
     "version_metric",
-    _key("model_id", BigInteger),
-    _key("version", BigInteger),
-    _key("key"),
+    key("model_id", BigInteger),
+    key("version", BigInteger),
+    key("key"),
     Column("value", Double, nullable=False),
     _of_version(),
 )
 Index("ix_version_metric_key", version_metric.c.key, version_metric.c.value)
-version_param = _table(
+version_param = table(
     "version_param",
-    _key("model_id", BigInteger),
-    _key("version", BigInteger),
-    _key("key"),
-    _text("value"),
+    key("model_id", BigInteger),
+    key("version", BigInteger),
+    key("key"),
+    string("value"),
     _of_version(),
 )
-Index("ix_version_param_key", version_param.c.key, _start(version_param.c.value))
-version_dataset = _table(
+Index("ix_version_param_key", version_param.c.key, start(version_param.c.value))
+version_dataset = table(
     "version_dataset",
-    _key("model_id", BigInteger),
-    _key("version", BigInteger),
-    _key("position", BigInteger),
-    _text("name"),
-    _text("digest", null=True),
-    _text("source", null=True),
-    _text("context", null=True),
+    key("model_id", BigInteger),
+    key("version", BigInteger),
+    key("position", BigInteger),
+    string("name"),
+    string("digest", null=True),
+    string("source", null=True),
+    string("context", null=True),
     _of_version(),
 )
 
-tenure = _table(
+tenure = table(
     "tenure",
-    _key("model_id", BigInteger),
-    _key("version", BigInteger),
-    _key("kind"),
-    _key("slot"),
-    _key("since_event", BigInteger),
-    _flag("exclusive"),
-    _int("since_at"),
-    _text("since_by", null=True),
-    _text("reason", null=True),
-    _int("promotion", null=True),
-    _int("until_event", null=True),
-    _int("until_at", null=True),
-    _text("until_by", null=True),
-    _text("until_kind", null=True),
+    key("model_id", BigInteger),
+    key("version", BigInteger),
+    key("kind"),
+    key("slot"),
+    key("since_event", BigInteger),
+    flag("exclusive"),
+    integer("since_at"),
+    string("since_by", null=True),
+    string("reason", null=True),
+    integer("promotion", null=True),
+    integer("until_event", null=True),
+    integer("until_at", null=True),
+    string("until_by", null=True),
+    string("until_kind", null=True),
     _of_version(),
     CheckConstraint("kind IN ('stage', 'alias')", name="kind"),
     CheckConstraint("until_event IS NULL OR until_event > since_event", name="order"),
@@ -238,113 +195,120 @@ Index(
     postgresql_where=text(_OPEN),
 )
 
-promotion = _table(
+promotion = table(
     "promotion",
-    _key("id", BigInteger),  # the sequence number of its event
-    _int("model_id"),
-    _int("version"),
-    _text("slot"),
-    _text("slot_kind"),
-    _text("kind"),
-    _text("status"),
-    _text("lifecycle"),
-    _int("lifecycle_revision"),
-    _int("at"),
-    _text("requested_by"),
-    _text("from_stage", null=True),
-    _text("digest", null=True),
-    _text("reason", null=True),
-    _text("displaced"),
-    _text("refusals"),
-    _text("gates"),
-    _text("warnings"),
-    _text("chosen_because", null=True),
+    key("id", BigInteger),  # the sequence number of its event
+    integer("model_id"),
+    integer("version"),
+    string("slot"),
+    string("slot_kind"),
+    string("kind"),
+    string("status"),
+    string("lifecycle"),
+    integer("lifecycle_revision"),
+    integer("at"),
+    string("requested_by"),
+    string("from_stage", null=True),
+    string("digest", null=True),
+    string("reason", null=True),
+    string("displaced"),
+    string("refusals"),
+    string("gates"),
+    string("warnings"),
+    string("chosen_because", null=True),
     _of_version(),
 )
 Index("ix_promotion_model", promotion.c.model_id, promotion.c.id)
 Index("ix_promotion_version", promotion.c.model_id, promotion.c.version, promotion.c.id)
 
-lifecycle = _table(
+lifecycle = table(
     "lifecycle",
-    _key("name"),
-    _key("revision", BigInteger),
-    _text("document"),
-    _text("digest"),
-    _int("at"),
-    _text("applied_by"),
-    _int("event"),
-    _text("reason", null=True),
+    key("name"),
+    key("revision", BigInteger),
+    string("document"),
+    string("digest"),
+    integer("at"),
+    string("applied_by"),
+    integer("event"),
+    string("reason", null=True),
 )
-binding = _table(
+binding = table(
     "binding",
-    _key("position", BigInteger),
-    _text("lifecycle"),
-    _text("pattern", null=True),
-    _text("tag", null=True),
+    key("position", BigInteger),
+    string("lifecycle"),
+    string("pattern", null=True),
+    string("tag", null=True),
     CheckConstraint("(pattern IS NULL) <> (tag IS NULL)", name="one_rule"),
 )
 
-manifest = _table("manifest", _key("digest"), _int("size_bytes"), _int("file_count"))
-manifest_entry = _table(
+manifest = table("manifest", key("digest"), integer("size_bytes"), integer("file_count"))
+manifest_entry = table(
     "manifest_entry",
-    _key("manifest"),
-    _key("path"),
-    _text("digest"),
-    _int("size_bytes"),
+    key("manifest"),
+    key("path"),
+    string("digest"),
+    integer("size_bytes"),
     ForeignKeyConstraint(["manifest"], ["manifest.digest"]),
     ForeignKeyConstraint(["digest"], ["blob.digest"]),
 )
-Index("ix_manifest_entry_digest", manifest_entry.c.digest)
-blob = _table(
+Index("ix_manifest_entry_digest", manifest_entry.c.digest, manifest_entry.c.manifest)
+blob = table(
     "blob",
-    _key("digest"),
-    _int("size_bytes"),
-    _text("state"),
-    _int("at"),
-    CheckConstraint("state IN ('present', 'deleting')", name="state"),
+    key("digest"),
+    integer("size_bytes"),
+    string("state"),
+    integer("at"),
+    CheckConstraint("state IN ('present', 'deleting', 'damaged')", name="state"),
     CheckConstraint("size_bytes >= 0", name="size"),
 )
-upload = _table(
+Index(
+    "ix_blob_unsettled",
+    blob.c.state,
+    sqlite_where=text("state <> 'present'"),
+    postgresql_where=text("state <> 'present'"),
+)
+upload = table(
     "upload",
-    _key("path"),
-    _text("digest"),
-    _int("size_bytes"),
-    _int("at"),
+    key("path"),
+    string("digest"),
+    integer("size_bytes"),
+    integer("at"),
     ForeignKeyConstraint(["digest"], ["blob.digest"]),
 )
+Index("ix_upload_digest", upload.c.digest)
 
-request_key = _table(
-    "request_key", _key("principal"), _key("route"), _key("key"), _text("fingerprint"), _text("outcome"), _int("at")
+request_key = table(
+    "request_key", key("principal"), key("route"), key("key"), string("fingerprint"), string("outcome"), integer("at")
 )
 Index("ix_request_key_at", request_key.c.at)
 
-audit_entry = _table(
+audit_entry = table(
     "audit_entry",
-    _key("seq", BigInteger),
-    _int("at"),
-    _text("type"),
-    _text("actor"),
-    _text("request"),
-    _text("model", null=True),
-    _int("version", null=True),
-    _text("body"),
-    _text("body_digest"),
-    _text("prev"),
-    _text("leaf"),
+    key("seq", BigInteger),
+    integer("at"),
+    string("type"),
+    string("actor"),
+    string("request"),
+    string("model", null=True),
+    integer("version", null=True),
+    string("body"),
+    string("body_digest"),
+    string("prev"),
+    string("leaf"),
     CheckConstraint("seq >= 1", name="seq"),
 )
 Index("ix_audit_entry_model", audit_entry.c.model, audit_entry.c.seq)
-audit_head = _table(
+audit_head = table(
     "audit_head",
-    _key("id", SmallInteger),
-    _int("size"),
-    _text("last"),
+    key("id", SmallInteger),
+    integer("size"),
+    string("last"),
     Column("frontier", LargeBinary, nullable=False),
-    _text("note"),
+    string("note"),
     CheckConstraint("id = 1", name="one"),
 )
-audit_tile = _table(
-    "audit_tile", _key("level", BigInteger), _key("position", BigInteger), Column("hashes", LargeBinary, nullable=False)
+audit_tile = table(
+    "audit_tile", key("level", BigInteger), key("position", BigInteger), Column("hashes", LargeBinary, nullable=False)
 )
 
 AUDITED = (
