@@ -10,12 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.core import search
+from greenroom.core.dialects import MODELS, NATIVE_MODELS, NATIVE_VERSIONS, VERSIONS
 from greenroom.core.errors import InvalidInput
 from greenroom.core.search import (
-    MODELS,
-    NATIVE_MODELS,
-    NATIVE_VERSIONS,
-    VERSIONS,
     Comparison,
     Dialect,
     Entity,

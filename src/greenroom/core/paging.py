@@ -35,7 +35,7 @@ def encode_token(secret: bytes, scope: str, cursor: Sequence[Scalar]) -> str:
 
     Raises ValueError, our bug, for NaN and infinities or a cursor too large for a token.
     """
-    body = json.dumps(list(cursor), separators=(",", ":"), allow_nan=False).encode()
+    body = json.dumps(list(cursor), separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
     token = _text(_mac(secret, scope, body) + body)
     if len(token) > names.LIMITS["page_token"].value:
         raise ValueError(f"a page token of {len(token)} characters is too long")

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -35,6 +35,8 @@ class Op(StrEnum):
     ILIKE = "ILIKE"
     IN = "IN"
     NOT_IN = "NOT IN"
+    IS_NULL = "IS NULL"
+    IS_NOT_NULL = "IS NOT NULL"
 
 
 class Entity(StrEnum):
@@ -44,6 +46,7 @@ class Entity(StrEnum):
     TAG = "tag"
     METRIC = "metric"
     PARAM = "param"
+    DATASET = "dataset"
 
 
 class Prompts(StrEnum):
@@ -71,12 +74,15 @@ class Field:
     key: str
 
 
-Value = str | int | float | tuple[str, ...]
+Value = str | int | float | tuple[str | int, ...] | None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One condition. `value` is a tuple for IN and NOT IN; on tags, metrics and parameters only owners of it match."""
+    """One condition. `value` is a tuple for IN and NOT IN, None for IS (NOT) NULL, which asks who has the field at all.
+
+    All others match only those who have the tag, metric, parameter or data set.
+    """
 
     field: Field
     op: Op
@@ -93,10 +99,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class Order:
-    """One key of an order; `key` is an attribute in our words."""
+    """One key of an order; `key` is an attribute in our words, or the key of a metric, parameter or tag."""
 
     key: str
     descending: bool = False
+    entity: Entity = Entity.ATTRIBUTE
 
 
 @dataclass(frozen=True)
@@ -110,63 +117,34 @@ class Spec:
 
 @dataclass(frozen=True)
 class Dialect:
-    """What may be asked: attributes by the caller's word, keyed entities, order keys, default order, tie-breaks."""
+    """What may be asked: attributes by the caller's word, keyed entities, order keys, default order, tie-breaks.
+
+    `keyed_orders` are the entities that an order may name by key; `words` are more words for entities.
+    """
 
     attributes: Mapping[str, Spec]
     keyed: Mapping[Entity, Spec]
     orders: Mapping[str, str]
     default_order: tuple[Order, ...]
     tie_breaks: tuple[Order, ...]
+    keyed_orders: frozenset[Entity] = frozenset()
+    words: Mapping[str, Entity] = field(default_factory=dict)
 
-
-_EQUAL = frozenset({Op.EQ, Op.NE})
-_MATCH = _EQUAL | {Op.LIKE, Op.ILIKE}
-_MEMBER = _EQUAL | {Op.IN, Op.NOT_IN}
-_ORDERED = _EQUAL | {Op.LT, Op.LE, Op.GT, Op.GE}
-_TAGS = {Entity.TAG: Spec("", Kind.TEXT, _MATCH)}
-_VALUES = {Entity.METRIC: Spec("", Kind.NUMBER, _ORDERED), Entity.PARAM: Spec("", Kind.TEXT, _MATCH)}
-_NAME = {"name": Spec("name", Kind.TEXT, _MATCH | _MEMBER)}
-_COMMON = {
-    "author": Spec("author", Kind.TEXT, _MATCH | _MEMBER),
-    "description": Spec("description", Kind.TEXT, _MATCH),
-    "created_at": Spec("created_at", Kind.TIME, _ORDERED),
-    "updated_at": Spec("updated_at", Kind.TIME, _ORDERED),
-}
-_VERSION_FIELDS = _NAME | {
-    "run_id": Spec("run_id", Kind.TEXT, _MATCH | _MEMBER),
-    "source_path": Spec("source", Kind.TEXT, _MATCH),
-    "version_number": Spec("version", Kind.INTEGER, _ORDERED),
-}
-_NATIVE_FIELDS = {
-    **_VERSION_FIELDS,
-    **_COMMON,
-    "version": Spec("version", Kind.INTEGER, _ORDERED),
-    "source": Spec("source", Kind.TEXT, _MATCH),
-    "stage": Spec("stage", Kind.TEXT, _MEMBER),
-    "alias": Spec("alias", Kind.TEXT, _MEMBER),
-    "digest": Spec("digest", Kind.TEXT, _MEMBER),
-}
-_NATIVE_MODEL_FIELDS = _NAME | _COMMON | {"lifecycle": Spec("lifecycle", Kind.TEXT, _MEMBER)}
-_MODEL_ORDERS = {"name": "name", "timestamp": "updated_at", "last_updated_timestamp": "updated_at"}
-_VERSION_TIMES = {"creation_timestamp": "created_at", "last_updated_timestamp": "updated_at"}
-_VERSION_ORDERS = {"name": "name", "version_number": "version"} | _VERSION_TIMES
-_TIMES = {"created_at": "created_at", "updated_at": "updated_at"}
-_NATIVE_ORDERS = _VERSION_ORDERS | _TIMES | {"version": "version"}
-_BY_NAME = (Order("name"),)
-_BY_VERSION = (Order("name"), Order("version", descending=True))
-_NEWEST = (Order("updated_at", descending=True), *_BY_VERSION)
-
-MODELS = Dialect(_NAME, _TAGS, _MODEL_ORDERS, _BY_NAME, _BY_NAME)
-VERSIONS = Dialect(_VERSION_FIELDS, _TAGS, _VERSION_ORDERS, _NEWEST, _BY_VERSION)
-NATIVE_MODELS = Dialect(_NATIVE_MODEL_FIELDS, _TAGS, _MODEL_ORDERS | _TIMES, _BY_NAME, _BY_NAME)
-NATIVE_VERSIONS = Dialect(_NATIVE_FIELDS, _TAGS | _VALUES, _NATIVE_ORDERS, _NEWEST, _BY_VERSION)
 
 _ENTITY_WORDS = {"attr": Entity.ATTRIBUTE} | {e.value: e for e in Entity} | {f"{e.value}s": e for e in Entity}
-_KEY_CHECKS = {"tag": names.check_tag_key, "metric": names.check_metric_key, "param": names.check_param_key}
+_KEY_CHECKS: Mapping[Entity, Callable[[str], str]] = {
+    Entity.TAG: names.check_tag_key,
+    Entity.METRIC: names.check_metric_key,
+    Entity.PARAM: names.check_param_key,
+    Entity.DATASET: lambda key: _known("dataset", key, {each: each for each in ("name", "digest", "context")}),
+}
 _TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<text>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<tick>`[^`]*`)"
     r"|(?P<number>[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.]))"
     r"|(?P<op>!=|<=|>=|[=<>])|(?P<word>[^\W\d][\w.\-/]*)|(?P<mark>[(),;])"
+)
+_ORDER = re.compile(
+    r"\s*(?:(?P<prefix>\w+)\.)?(?P<key>`[^`]+`|\"[^\"]+\"|[^\s`\"]+)(?:\s+(?P<direction>ASC|DESC))?\s*", re.IGNORECASE
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # what fits in 64 bits, whatever the digits are
 _KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "IS", "NULL"})
@@ -210,27 +188,40 @@ def parse_order_by(items: Sequence[object] | None, dialect: Dialect) -> tuple[Or
     orders: list[Order] = []
     for item in items:
         order = _order(item, dialect)
-        if any(order.key == other.key for other in orders):
+        if any((order.entity, order.key) == (other.entity, other.key) for other in orders):
             raise InvalidInput(f"Invalid order_by: '{names.shown(item)}' repeats a key.", hint="Give each key once.")
         orders.append(order)
-    missing = [last for last in dialect.tie_breaks if all(last.key != order.key for order in orders)]
+    given = {(order.entity, order.key) for order in orders}
+    missing = [last for last in dialect.tie_breaks if (last.entity, last.key) not in given]
     return (*orders, *missing)
 
 
 def _order(item: object, dialect: Dialect) -> Order:
     text = names.require_text(item, "order_by")
     names.require_length(text, "order_by", "order_by_item")
-    words = text.split()
-    direction = words[1].upper() if len(words) > 1 else "ASC"
-    if not 1 <= len(words) <= 2 or direction not in ("ASC", "DESC"):
+    found = _ORDER.fullmatch(text)
+    if found is None:
         raise InvalidInput(f"Invalid order_by clause '{names.shown(text)}'.", hint="Write KEY, KEY ASC or KEY DESC.")
-    prefix, dot, rest = words[0].partition(".")
-    key = rest if dot and _ENTITY_WORDS.get(prefix) is Entity.ATTRIBUTE else words[0]
-    if len(key) > 1 and key[0] == key[-1] and key[0] in '`"':
-        key = key[1:-1]
-    if key not in dialect.orders:
-        raise _unknown("order_by", key, dialect.orders)
-    return Order(dialect.orders[key], descending=direction == "DESC")
+    descending = (found["direction"] or "ASC").upper() == "DESC"
+    entity = _entity(found["prefix"], dialect) if found["prefix"] else Entity.ATTRIBUTE
+    key = found["key"]
+    key = key[1:-1] if key[0] in '`"' else key
+    if entity in dialect.keyed_orders and entity is not None:
+        return Order(_KEY_CHECKS[entity](key), descending, entity)
+    if entity is not Entity.ATTRIBUTE:
+        key = f"{found['prefix']}.{key}"
+    return Order(_known("order_by", key, dialect.orders), descending)
+
+
+def _entity(word: str, dialect: Dialect) -> Entity | None:
+    return dialect.words.get(word) or _ENTITY_WORDS.get(word)
+
+
+def _known(what: str, key: str, known: Mapping[str, str]) -> str:
+    """Return our word for a key. Raises InvalidInput for one that is not known."""
+    if key not in known:
+        raise _unknown(what, key, known)
+    return known[key]
 
 
 def _unknown(what: str, key: str, known: Mapping[str, object]) -> InvalidInput:
@@ -289,11 +280,13 @@ class _Parser:
     def _comparison(self) -> Comparison:
         start = self._tokens[self._next]
         field, spec, shown = self._field(start)
-        op = self._op(start)
+        op = self._op(start, spec)
         if op not in spec.ops:
             raise _refuse(f"Invalid comparator for {field.entity}: {op}", valid=sorted(spec.ops))
+        if op in (Op.IS_NULL, Op.IS_NOT_NULL):
+            return Comparison(field, op, None)
         if op in (Op.IN, Op.NOT_IN):
-            return Comparison(field, op, self._list(start))
+            return Comparison(field, op, self._list(start, spec.kind))
         token = self._take("text", "number", "word", "tick")
         if token is None:
             raise _invalid(self._source, start)
@@ -316,7 +309,7 @@ class _Parser:
             if quoted.at != token.end or quoted.text[:1] not in ("`", '"') or not self._take("tick", "text"):
                 raise _invalid(self._source, start)
             key = _unquoted(quoted)
-        entity = _ENTITY_WORDS.get(prefix)
+        entity = _entity(prefix, self._dialect)
         if entity is Entity.ATTRIBUTE:
             if key not in self._dialect.attributes:
                 raise _unknown("attribute", key, self._dialect.attributes)
@@ -326,22 +319,28 @@ class _Parser:
             raise _refuse(f"Invalid entity type '{names.shown(prefix)}'. Valid values are {', '.join(valid)}.")
         return Field(entity, _KEY_CHECKS[entity](key)), self._dialect.keyed[entity], key
 
-    def _op(self, start: _Token) -> Op:
+    def _op(self, start: _Token, spec: Spec) -> Op:
         token = self._take("op")
         if token is not None:
             return Op(token.text)
-        word = self._accept("word", "LIKE", "ILIKE", "IN", "NOT")
+        word = self._accept("word", "LIKE", "ILIKE", "IN", "NOT", "IS")
+        if word == "IS":
+            negated = self._accept("word", "NOT") is not None
+            if Op.IS_NULL not in spec.ops or self._accept("word", "NULL") is None:
+                raise _invalid(self._source, start)
+            return Op.IS_NOT_NULL if negated else Op.IS_NULL
         if word is None or (word == "NOT" and self._accept("word", "IN") is None):
             raise _invalid(self._source, start)
         return Op.NOT_IN if word == "NOT" else Op(word)
 
-    def _list(self, start: _Token) -> tuple[str, ...]:
-        values: list[str] = []
+    def _list(self, start: _Token, kind: Kind) -> tuple[str | int, ...]:
+        values: list[str | int] = []
         while self._accept("mark", "," if values else "("):
             token = self._take("text", "word", "number", "tick")
             if token is None:
                 raise _invalid(self._source, start)
-            values.append(str(_value(token, Kind.TEXT, Entity.ATTRIBUTE, "IN")))
+            value = _value(token, kind, Entity.ATTRIBUTE, "IN")
+            values.append(value if isinstance(value, int) else str(value))
         if not values or self._accept("mark", ")") is None:
             raise _invalid(self._source, start)
         return tuple(values)

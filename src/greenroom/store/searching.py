@@ -10,6 +10,7 @@ from typing import Any
 
 from greenroom.core.search import PROMPT_TAG, Comparison, Entity, Filter, Op, Order, Prompts
 from greenroom.services.ports import ModelRow, VersionRow
+from greenroom.store.bound import Bound
 from greenroom.store.driver import Connection
 
 _MODEL = (
@@ -42,26 +43,12 @@ _PARTS = {Entity.TAG: "version_tag", Entity.METRIC: "version_metric", Entity.PAR
 _OF_VERSION = "p.model_id = v.model_id AND p.version = v.version"
 
 
-class _Builder:
-    """Collects conditions and their bound values."""
+class _Builder(Bound):
+    """Conditions on models and versions."""
 
     def __init__(self, mark: Callable[[str], str], fields: dict[str, str]) -> None:
-        self._mark = mark
+        super().__init__(mark)
         self._fields = fields
-        self.params: dict[str, Any] = {}
-        self.conditions: list[str] = []
-
-    def bind(self, value: Any) -> str:
-        name = f"p{len(self.params)}"
-        self.params[name] = value
-        return self._mark(name)
-
-    def compare(self, column: str, op: Op, value: Any) -> str:
-        if op is Op.ILIKE:
-            return f"LOWER({column}) LIKE LOWER({self.bind(value)})"
-        if op in (Op.IN, Op.NOT_IN):
-            return f"{column} {op.value} ({', '.join(self.bind(each) for each in value)})"
-        return f"{column} {op.value} {self.bind(value)}"
 
     def add(self, comparison: Comparison, tags: str) -> None:
         """`tags` is the condition that ties a tag row `p` to the row searched."""
@@ -99,16 +86,8 @@ class _Builder:
         self.conditions.append(f"{'NOT ' if prompts is Prompts.HIDDEN else ''}({is_prompt})")
 
     def after(self, order: Sequence[Order], cursor: Sequence[Any]) -> None:
-        """Rows behind the cursor in the order. The first key's bound stands alone too, so that an index can be used."""
-        columns = [self._fields[each.key] for each in order]
-        marks = [self.bind(value) for value in cursor]
-        signs = ["<" if each.descending else ">" for each in order]
-        self.conditions.append(f"{columns[0]} {signs[0]}= {marks[0]}")
-        steps = []
-        for at in range(len(order)):
-            equal = [f"{columns[i]} = {marks[i]}" for i in range(at)]
-            steps.append("(" + " AND ".join([*equal, f"{columns[at]} {signs[at]} {marks[at]}"]) + ")")
-        self.conditions.append("(" + " OR ".join(steps) + ")")
+        """Keep the rows behind the cursor in the order."""
+        self.behind([self._fields[each.key] for each in order], [each.descending for each in order], cursor)
 
     def tail(self, order: Sequence[Order], limit: int) -> str:
         """The statement's end: conditions, order and bound."""
