@@ -13,7 +13,11 @@ import pytest
 from greenroom.store.compiled.sqlite import DDL, SQL
 
 # What reads a whole table by its nature: lists for administrators and for verification.
-WHOLE_TABLES = {"living_models", "pinned_versions", "lifecycle_names", "bindings", "blobs", "manifests", "audit_tiles"}
+WHOLE_TABLES = {"living_models", "pinned_versions", "lifecycle_names", "bindings", "blobs"} | {
+    "blob_totals",
+    "manifests",
+    "audit_tiles",
+}
 EXPECTED = {
     "model_by_name": "uq_model_living_name (name=?)",
     "version_row": "sqlite_autoindex_version_1 (model_id=? AND version=?)",
