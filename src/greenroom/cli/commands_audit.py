@@ -1,10 +1,11 @@
-"""Commands about the proof: audit log, verify, checkpoint, export."""
+"""Commands about the proof: audit log, verify, checkpoint, export, witness."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import click
 
 from greenroom.cli.busy import busy
 from greenroom.cli.command import Command, Group
+from greenroom.cli.commands_witness import witness
 from greenroom.cli.output import counted, short_digest, when
 from greenroom.cli.params import first, limit_option, read_document
 from greenroom.cli.session import Session, pass_session
@@ -20,7 +22,7 @@ from greenroom.cli.session import report as report_error
 from greenroom.core.audit import Entry
 from greenroom.core.canonical import canonical_text
 from greenroom.core.codec import to_plain
-from greenroom.core.errors import IntegrityFailure, NotFound, Unavailable
+from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound, Unavailable
 from greenroom.core.export import log_files
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ _EXITS = {"ok": 0, "tampered": 1, "incomplete": 2, "unchecked": 3}
 @click.group(cls=Group)
 def audit() -> None:
     """Read, verify and export the audit log."""
+
+
+audit.add_command(witness)
 
 
 @audit.command("log", cls=Command)
@@ -70,16 +75,33 @@ def _body(entry: AuditEntry) -> str:
     metavar="FILE",
     help="An older signed checkpoint, kept elsewhere; may be repeated.",
 )
+@click.option("--witness", "witnesses", multiple=True, metavar="VKEY", help="Demand this witness's cosignature.")
+@click.option("--key", metavar="VKEY", help="The log's verifier key, from elsewhere (with DIR).")
 @click.option("--fast", is_flag=True, help="Do not re-hash the blobs.")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(exists=True, file_okay=False))
 @pass_session
-def verify(session: Session, checkpoints: tuple[str, ...], fast: bool) -> None:
-    """Verify log, tables and blobs.
+def verify(
+    session: Session,
+    checkpoints: tuple[str, ...],
+    witnesses: tuple[str, ...],
+    key: str | None,
+    fast: bool,
+    folder: str | None,
+) -> None:
+    """Verify log, tables and blobs, or an exported folder.
 
-    Ends with 0: all is as it should be; 1: tampered with, the first bad entry is named; 2: incomplete; 3: could not be
-    checked. Only a checkpoint kept elsewhere proves that the whole log was not rewritten.
+    With DIR, an export is verified offline, by code that shares nothing with what wrote it. Ends with 0: all is as it
+    should be; 1: tampered with, the first bad entry is named; 2: incomplete; 3: could not be checked. Only a checkpoint
+    kept elsewhere proves that the whole log was not rewritten.
     """
     notes = [read_document(each) for each in checkpoints]
+    if folder is not None:
+        _verify_export(session, folder, notes, witnesses, key)
+        return
+    if key is not None:
+        raise InvalidInput("--key is for an exported folder.", hint="The registry has its key; leave --key out.")
     try:
+        _demand(witnesses, notes)
         with busy(session.out, "Verifying"):
             report = session.registry.audit_verify(checkpoints=notes, deep=not fast)
     except (IntegrityFailure, Unavailable, NotFound) as exc:  # not even opened: that is an answer of this command's own
@@ -87,6 +109,36 @@ def verify(session: Session, checkpoints: tuple[str, ...], fast: bool) -> None:
         click.get_current_context().exit(_EXITS["unchecked"])
     session.out.result(report, "\n".join(_report(report)))
     click.get_current_context().exit(_EXITS.get(report.status, 3))
+
+
+def _verify_export(
+    session: Session, folder: str, notes: list[str], witnesses: tuple[str, ...], key: str | None
+) -> None:
+    from greenroom.auditor import EXITS, Unchecked, said, verify_export
+
+    try:
+        with busy(session.out, "Verifying"):
+            report = verify_export(Path(folder), key=key, checkpoints=notes, witnesses=witnesses)
+    except Unchecked as exc:
+        report_error(IntegrityFailure(f"nothing can be said: {exc}."))
+        click.get_current_context().exit(_EXITS["unchecked"])
+    session.out.result({"status": report.status, **asdict(report)}, said(report))
+    click.get_current_context().exit(EXITS[report.status])
+
+
+def _demand(witnesses: tuple[str, ...], notes: list[str]) -> None:
+    """Raise IntegrityFailure unless each witness cosigned one of the checkpoints given."""
+    from greenroom.auditor import Unchecked, witnessed
+
+    for text in witnesses:
+        try:
+            if not any(witnessed(note, text) for note in notes):
+                raise IntegrityFailure(
+                    f"no checkpoint given is cosigned by {text.partition('+')[0]}.",
+                    hint="Give with --checkpoint the one that the witness keeps for this log.",
+                )
+        except Unchecked as exc:
+            raise InvalidInput(str(exc)) from exc
 
 
 def _report(report: VerifyReport) -> Iterable[str]:

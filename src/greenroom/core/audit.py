@@ -52,6 +52,14 @@ class EventType(StrEnum):
     DELETION_REJECTED = "deletion_rejected"
     LIFECYCLE_APPLIED = "lifecycle_applied"
     LIFECYCLE_USED = "lifecycle_used"
+    EXPERIMENT_DELETED = "experiment_deleted"
+    EXPERIMENT_RESTORED = "experiment_restored"
+    RUN_DELETED = "run_deleted"
+    RUN_RESTORED = "run_restored"
+    LOGGED_MODEL_DELETED = "logged_model_deleted"
+    BLOBS_COLLECTED = "blobs_collected"
+    BLOBS_DAMAGED = "blobs_damaged"
+    BLOBS_HEALED = "blobs_healed"
 
 
 EVENT_TYPES = frozenset(kind.value for kind in EventType)
