@@ -5,10 +5,36 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from greenroom.core.errors import GreenroomError, StorageFull, Unavailable
+
+if sys.platform == "win32":  # pragma: no cover - not run here
+    import msvcrt
+
+    def try_lock(fd: int) -> bool:
+        """Take a lock on an open file that ends with its process; False when somebody has it."""
+        try:
+            os.lseek(fd, 1 << 62, os.SEEK_SET)  # far behind the bytes, which stay readable
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(fd, 0, os.SEEK_SET)
+        return True
+else:
+    import fcntl
+
+    def try_lock(fd: int) -> bool:
+        """Take a lock on an open file that ends with its process; False when somebody has it."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
 
 _PRIVATE_FILE = 0o600
 
@@ -18,6 +44,36 @@ WRITE_BYTES = 64 << 10
 
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+class DiskWatch(Protocol):
+    """Who is asked before bytes are taken, and told when the disk failed them."""
+
+    def require_room(self, size_bytes: int = 0) -> None:
+        """Raise StorageFull or Unavailable when a file, with `size_bytes` still to come, must not be taken."""
+
+    def failed(self, what: str) -> None:
+        """Note that an fsync failed: this process must not write any more."""
+
+
+class Unwatched:
+    """A disk that nobody watches: bytes are taken until it is full."""
+
+    def require_room(self, size_bytes: int = 0) -> None:
+        """See `DiskWatch`: always."""
+
+    def failed(self, what: str) -> None:
+        """See `DiskWatch`: the error alone says it."""
+
+
+def sync(fd: int, what: str, watch: DiskWatch) -> None:
+    """Make a file or folder durable. A failure is told to `watch` and raised: a second answer could not be believed."""
+    try:
+        os.fsync(fd)
+    except OSError as exc:
+        if not (exc.errno in (errno.EINVAL, errno.ENOTSUP) and stat.S_ISDIR(os.fstat(fd).st_mode)):
+            watch.failed(f"{what} could not be made durable ({exc.strerror}).")
+            raise  # of folders, some network file systems cannot do it
 
 
 def translated(exc: OSError, what: str) -> GreenroomError:
@@ -40,6 +96,21 @@ def require_folder(path: Path) -> None:
     """Raise Unavailable unless `path` is a folder itself: through a symbolic link the bytes would end up elsewhere."""
     if not stat.S_ISDIR(path.lstat().st_mode):
         raise Unavailable(f"{path} is not a folder.", hint="Replace it with a folder; links are not followed.")
+
+
+def names_in(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted; one that is not there is empty. Raises Unavailable when it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise _unreadable(exc, folder) from exc
+
+
+def _unreadable(exc: OSError, path: Path) -> GreenroomError:
+    """Return the error for what cannot be read: whatever the reason, making room would not help."""
+    return Unavailable(f"cannot read {path}: {exc.strerror or exc}.", hint="Check the server's disk.")
 
 
 def plain_size(path: Path) -> int | None:
@@ -85,6 +156,15 @@ def open_staged(path: Path) -> int:
         return os.open(path, flags, _PRIVATE_FILE)
 
 
+def is_at(fd: int, path: Path) -> bool:
+    """Say whether the open file is still the one that `path` names."""
+    try:
+        named, opened = path.lstat(), os.fstat(fd)
+    except FileNotFoundError:
+        return False
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+
+
 def write_all(fd: int, view: memoryview) -> None:
     """Write all of `view`, in pieces of the measured size."""
     for start in range(0, len(view), WRITE_BYTES):
@@ -93,16 +173,13 @@ def write_all(fd: int, view: memoryview) -> None:
             piece = piece[os.write(fd, piece) :]
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: Path, watch: DiskWatch) -> None:
     """Make the names in a folder durable, where the platform can (Windows cannot, and its renames do not need it)."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(fd)
-    except OSError as exc:
-        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems know no such thing
-            raise
+        sync(fd, f"the folder {path.name}", watch)
     finally:
         os.close(fd)
 
