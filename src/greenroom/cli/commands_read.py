@@ -242,6 +242,8 @@ def _version_fields(v: Version) -> Iterator[tuple[str, object]]:
     yield "created", when(v.created_at)
     yield "digest", v.digest or "unpinned: the bytes are not stored here"
     yield "files", f"{v.file_count}, {size(v.size_bytes)}" if v.digest else None
+    if v.damaged:
+        yield "DAMAGED", "bytes of this version are lost; `greenroom fsck` says which"
     yield "source", v.source
     yield "run", " ".join(part for part in (v.run_id, v.run_link) if part)
     yield "metrics", "\n".join(f"{name} = {number(value)}" for name, value in v.metrics.items())

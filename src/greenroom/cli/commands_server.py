@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def init(session: Session, folder: str | None, lifecycle: str | None) -> None:
             session.out.result(made, f"A registry is in {target} already, served at {registry.where}.")
 
 
+_UNITS = {"": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+_SIZE = re.compile(r"([0-9]{1,15}) ?(|[KMGT]iB)")
+
+
+def _size(context: click.Context, param: click.Parameter, value: str) -> int:
+    found = _SIZE.fullmatch(value)
+    if found is None:
+        raise InvalidInput(f"{value!r} is no size.", hint="Write it like 64MiB or 1GiB, or as a number of bytes.")
+    return int(found[1]) << _UNITS[found[2]]
+
+
 @click.command(cls=Command)
 @click.option("--data", "folder", metavar="DIR", envvar="GREENROOM_DATA", default=".greenroom", show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -65,9 +77,25 @@ def init(session: Session, folder: str | None, lifecycle: str | None) -> None:
     envvar="GREENROOM_DATABASE_URL",
     help="A PostgreSQL database (postgresql://…) in place of SQLite; --data then holds the files and the key.",
 )
+@click.option(
+    "--free-space-floor",
+    "floor",
+    metavar="SIZE",
+    envvar="GREENROOM_FREE_SPACE_FLOOR",
+    default="64MiB",
+    show_default=True,
+    callback=_size,
+    help="How much of the disk (at most a twentieth) stays free of files, so that the log has room; 0: none.",
+)
 @pass_session
 def server(
-    session: Session, folder: str, host: str, port: int, lifecycle: str | None, database_url: str | None
+    session: Session,
+    folder: str,
+    host: str,
+    port: int,
+    lifecycle: str | None,
+    database_url: str | None,
+    floor: int,
 ) -> None:
     """Serve a registry: API, MLflow's API and web pages.
 
@@ -91,6 +119,7 @@ def server(
             lifecycle=lifecycle,
             on_ready=_announce,
             database_url=database_url,
+            floor_bytes=floor,
         )
     except ModuleNotFoundError as exc:
         raise not_installed(exc, "server") from exc

@@ -62,6 +62,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("search", "commands_read:search", "Search versions or models."),
             Entry("history", "commands_read:history", "Who held what, when and why."),
             Entry("diff", "commands_files:diff", "Compare two versions."),
+            Entry("lineage", "commands_lineage:lineage", "Draw what a version came of, and what came of it."),
             Entry("verify", "commands_files:verify", "Re-hash the files of versions."),
         ),
     ),
@@ -71,6 +72,9 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("lifecycle", "commands_lifecycle:lifecycle", "Show, check and apply lifecycles."),
             Entry("stages", "commands_lifecycle:stages", "List and add stages."),
             Entry("audit", "commands_audit:audit", "Read, verify and export the audit log."),
+            Entry("gc", "commands_care:gc", "Remove stored bytes that nothing needs."),
+            Entry("fsck", "commands_care:fsck", "Check all stored bytes, and repair them."),
+            Entry("db", "commands_db:db", "Back up, restore, move, check and upgrade a registry."),
         ),
     ),
     (

@@ -25,7 +25,7 @@ from greenroom.client.progress import Advance
 from greenroom.client.remote import Remote
 from greenroom.client.wire import API, Answer, error_of, may_retry, retry_after
 from greenroom.core.digest import hex_of
-from greenroom.core.errors import GreenroomError, IntegrityFailure, InvalidInput, Unavailable
+from greenroom.core.errors import GreenroomError, IntegrityFailure, InvalidInput, NotFound, Unavailable
 from greenroom.services.commands import MissingBlobs
 
 if TYPE_CHECKING:
@@ -102,7 +102,11 @@ class LocalBytes:
 
     def get_blob(self, digest: str, size_bytes: int, write: Write) -> None:
         """Read the blob from the store."""
-        with self._blobs.open(digest) as source:
+        try:
+            source = self._blobs.open(digest)
+        except NotFound as exc:
+            raise IntegrityFailure(f"the blob {digest} is gone.", hint="Run `greenroom fsck`.", digest=digest) from exc
+        with source:
             for piece in _pieces_of(source):
                 write(piece)
 

@@ -9,10 +9,13 @@ from typing import Literal, TypedDict, Unpack
 
 from greenroom.client.calls import Calls, finite, optional_version, texts, version_number
 from greenroom.client.refs import Ref, parse_ref
-from greenroom.core.errors import InvalidInput
+from greenroom.core.errors import Conflict, InvalidInput
+from greenroom.core.lineage import Lineage
 from greenroom.core.model import Context, Dataset, File, Parent, Version
 from greenroom.services import answers as a
 from greenroom.services import commands as c
+
+_PUSHES = 3
 
 
 class Metadata(TypedDict, total=False):
@@ -90,8 +93,17 @@ class Files(Calls):
         """
         from greenroom.client.transfer import push_folder
 
-        files = push_folder(folder, self.transport, progress=progress)
-        return self._register(model, tuple(files), source, folder, metadata)
+        for _ in range(_PUSHES - 1):
+            files = push_folder(folder, self.transport, progress=progress)
+            try:
+                return self._register(model, tuple(files), source, folder, metadata)
+            except (Conflict, InvalidInput) as exc:
+                # A file was collected, or found damaged, between the question and the registration: it is sent again.
+                if not {"missing", "state"} & exc.details.keys():
+                    raise
+        return self._register(
+            model, tuple(push_folder(folder, self.transport, progress=progress)), source, folder, metadata
+        )
 
     def pull(
         self, ref: str | Ref, dest: str | os.PathLike[str], *, replace: bool = False, progress: bool = False
@@ -123,6 +135,10 @@ class Files(Calls):
         """Compare two versions: files, parameters, metrics, requirements."""
         command = c.CompareVersions(model, version_number(left), version_number(right))
         return self._ask("compare_versions", command, a.Comparison)
+
+    def lineage(self, model: str, version: int | str) -> Lineage:
+        """Return what a version came of, and what came of it."""
+        return self._ask("version_lineage", c.VersionNamed(model, version_number(version)), Lineage)
 
     def verify(self, model: str | None = None, version: int | str | None = None) -> a.FilesReport:
         """Re-hash the files of a version, of a model's versions, or of all; what is wrong comes back as findings."""

@@ -12,6 +12,7 @@ from datetime import date
 from types import TracebackType
 
 from greenroom.client.calls import finite, optional_version, texts, version_number
+from greenroom.client.care import Care
 from greenroom.client.files import Files
 from greenroom.client.governance import Governance
 from greenroom.client.moves import Moves
@@ -24,7 +25,7 @@ from greenroom.services import commands as c
 from greenroom.services.answers import Holding
 
 
-class Registry(Moves, Files, Governance):
+class Registry(Moves, Files, Governance, Care):
     """A registry. Make one with `greenroom.connect()`; use it in a `with` block or `close()` it."""
 
     def __enter__(self) -> Registry:

@@ -38,7 +38,7 @@ from greenroom.core.errors import (
 )
 from greenroom.core.model import File
 from greenroom.core.names import shown
-from greenroom.services.commands import BlobStored, MissingBlobs
+from greenroom.services.commands import BlobStored, MissingBlobs, NoteDamage
 
 __all__ = [
     "BlobCache", "Carrier", "DigestCache", "HTTPBytes", "LocalBytes", "LocalFile", "Pushed",
@@ -71,7 +71,7 @@ def carrier_of(transport: Transport) -> Carrier:
     if isinstance(transport, Local):
         return LocalBytes(
             transport.registry.blobs,
-            lambda digest, size: transport.call("blob_stored", BlobStored(digest, size)),
+            lambda digest, size: transport.call("declare_blob", BlobStored(digest, size)),
             lambda digests: transport.call("missing_blobs", MissingBlobs(tuple(digests))).missing,
         )
     raise ValueError(f"no bytes can be carried over {type(transport).__name__}")
@@ -103,8 +103,14 @@ def pull_folder(
 ) -> None:
     """Put `files` into the folder `dest`, using and filling this machine's cache. Raises as `pull_files`."""
     carrier = carrier_of(transport) if carrier is None else carrier
-    with _bar("Fetching", sum(each.size_bytes for each in files), progress) as advance:
-        pull_files(files, Path(dest), carrier, BlobCache(), advance, replace=replace)
+    try:
+        with _bar("Fetching", sum(each.size_bytes for each in files), progress) as advance:
+            pull_files(files, Path(dest), carrier, BlobCache(), advance, replace=replace)
+    except IntegrityFailure as exc:
+        if isinstance(transport, Local) and "digest" in exc.details:  # a server notices by itself what it sends
+            with contextlib.suppress(GreenroomError):
+                transport.call("note_damage", NoteDamage(str(exc.details["digest"])))
+        raise
 
 
 def _bar(description: str, total: int, wanted: bool) -> contextlib.AbstractContextManager[Advance]:

@@ -56,9 +56,20 @@ def with_binding(bindings: Sequence[Binding], new: Binding) -> list[Binding]:
     return changed
 
 
-def with_document(bindings: Sequence[Binding], lifecycle: str, stated: Sequence[Binding]) -> list[Binding]:
-    """Return the bindings after a document was applied: its rules replace those it had, the default stays as it is."""
-    kept = [each for each in bindings if each.lifecycle != lifecycle or each.pattern == EVERY_MODEL]
+def with_document(
+    bindings: Sequence[Binding], lifecycle: str, stated: Sequence[Binding], before: Sequence[Binding]
+) -> list[Binding]:
+    """Return the bindings after a document was applied: the rules that it states replace those that it stated `before`.
+
+    The default stays as it is, and so does what somebody bound to the lifecycle without the document: a new revision
+    must not set a model free of its gates unasked.
+    """
+    gone = {(each.pattern, each.tag) for each in before if each.pattern != EVERY_MODEL}
     taken = {(each.pattern, each.tag) for each in stated}
-    kept = [each for each in kept if (each.pattern, each.tag) not in taken]
+    kept = [
+        each
+        for each in bindings
+        if (each.pattern, each.tag) not in taken
+        and not (each.lifecycle == lifecycle and (each.pattern, each.tag) in gone)
+    ]
     return [*kept[:-1], *stated, *kept[-1:]]

@@ -172,6 +172,16 @@ class IntegrityFailure(GreenroomError):
     exit_code = 7
 
 
+class BytesLost(IntegrityFailure):
+    """The bytes of a file are gone, or other bytes.
+
+    MLflow's clients repeat a 500 for minutes and then say only that there were too many; at a 410 they stop and show
+    what it says.
+    """
+
+    mlflow_status = 410
+
+
 class Refused(GreenroomError):
     """The lifecycle said no. Raised only by the client and the edges; inside, a refusal is a recorded value.
 

@@ -127,6 +127,7 @@ class Version:
     """One immutable manifest under a model, with all that makes it traceable and repeatable.
 
     `digest` identifies the manifest; None means the version is unpinned (its bytes are elsewhere, at `source`).
+    `damaged` says that some of its bytes are known to be lost; `greenroom fsck` says which.
     """
 
     model: str
@@ -152,6 +153,7 @@ class Version:
     context: Context = field(default_factory=Context)
     parent: Parent | None = None
     deleted: bool = False
+    damaged: bool = False
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def check_version(value: object) -> int:
     if isinstance(value, str) and len(value) <= 10 and _VERSION.fullmatch(value):
         return int(value)
     sign = "a positive integer" if _is_no_version(value) else "an integer"
-    hint = "Versions are numbered 1, 2, 3 and so on, in plain digits."
+    hint = f"Versions are numbered 1, 2, 3 and so on, in plain digits, up to {LIMITS['version'].value}."
     raise InvalidInput(f"Parameter 'version' must be {sign}, got '{shown(value)}'.", hint=hint, parameter="version")
 
 

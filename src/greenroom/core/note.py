@@ -1,7 +1,8 @@
 """Signed notes and checkpoints: how the head of the log leaves the house, as text that standard tools check.
 
 Reading is strict: a note has exactly one reading or none. The cryptography is passed in, so that this file stays pure.
-Sources: C2SP signed-note (v1.0.0), C2SP tlog-checkpoint.
+A witness's cosignature says when it saw the checkpoint; its key is of a kind of its own, so that neither passes for
+the other. Sources: C2SP signed-note (v1.0.0), C2SP tlog-checkpoint, C2SP tlog-cosignature (v1).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from greenroom.core.names import shown
 
 ED25519 = b"\x01"
 """Signature type of a plain Ed25519 signature over the note's text."""
+COSIGNATURE = b"\x04"
+"""Signature type of an Ed25519 cosignature: 8 bytes of time (seconds, big-endian), then the signature."""
 PUBLIC_KEY_BYTES = 32
 MAX_SIGNATURES = 100
 MAX_TREE_SIZE = 2**63 - 1
@@ -45,23 +48,28 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """A public key one trusts, under the name it signs with."""
+    """A public key one trusts, under the name it signs with. `kind`: ED25519 (a log's) or COSIGNATURE (a witness's)."""
 
     name: str
     public_key: bytes
+    kind: bytes = ED25519
 
     @property
     def key_id(self) -> bytes:
         """The 4 bytes by which a signature line points at this key."""
-        return key_id(self.name, self.public_key)
+        return key_id(self.name, self.public_key, self.kind)
 
 
 @dataclass(frozen=True)
 class Note:
-    """A note of which at least one signature was verified. `signed_by` names the known keys, in the note's order."""
+    """A note of which at least one signature was verified. `signed_by` names the known keys, in the note's order.
+
+    `seen` has, for each witness among them, its name and when it saw the checkpoint (seconds since the epoch).
+    """
 
     body: str
     signed_by: tuple[str, ...]
+    seen: tuple[tuple[str, int], ...] = ()
 
 
 def checkpoint_body(origin: str, size: int, root: bytes) -> str:
@@ -98,27 +106,28 @@ def parse_checkpoint(body: str) -> Checkpoint:
     return Checkpoint(origin, int(size), root, tuple(extensions))
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
+def key_id(name: str, public_key: bytes, kind: bytes = ED25519) -> bytes:
     """Return the 4-byte id of an Ed25519 key under a name."""
-    return sha256(name.encode() + b"\n" + ED25519 + public_key).digest()[:4]
+    return sha256(name.encode() + b"\n" + kind + public_key).digest()[:4]
 
 
-def verifier_key(name: str, public_key: bytes) -> str:
+def verifier_key(name: str, public_key: bytes, kind: bytes = ED25519) -> str:
     """Return an Ed25519 public key as the text `name+id+key` that note verifiers take. InvalidInput: bad name."""
     _check_key(name, public_key)
-    return f"{name}+{key_id(name, public_key).hex()}+{base64.b64encode(ED25519 + public_key).decode()}"
+    return f"{name}+{key_id(name, public_key, kind).hex()}+{base64.b64encode(kind + public_key).decode()}"
 
 
-def parse_verifier_key(text: str) -> VerifierKey:
-    """Return the key that `verifier_key` wrote. InvalidInput if it is another text, algorithm, or damaged."""
+def parse_verifier_key(text: str, kind: bytes = ED25519) -> VerifierKey:
+    """Return the key that `verifier_key` wrote. InvalidInput if it is another text, kind of key, or damaged."""
     match = _VERIFIER_KEY.fullmatch(text)
     data = _decoded(match[3]) if match else None
     if match is None or data is None:
         raise InvalidInput(f"'{shown(text)}' is not a verifier key.", hint="Its form is name+8 hex digits+base64.")
-    if data[:1] != ED25519 or len(data) != 1 + PUBLIC_KEY_BYTES:
-        raise InvalidInput(f"The verifier key '{shown(text)}' is not an Ed25519 key.")
+    if data[:1] != kind or len(data) != 1 + PUBLIC_KEY_BYTES:
+        what = "an Ed25519 key" if kind == ED25519 else "the Ed25519 key of a witness"
+        raise InvalidInput(f"The verifier key '{shown(text)}' is not {what}.")
     _check_key(match[1], data[1:])
-    key = VerifierKey(match[1], data[1:])
+    key = VerifierKey(match[1], data[1:], kind)
     if key.key_id.hex() != match[2]:
         raise InvalidInput(f"The verifier key '{shown(text)}' is damaged: its id should be {key.key_id.hex()}.")
     return key
@@ -137,6 +146,21 @@ def sign_note(body: str, name: str, public_key: bytes, sign: Sign) -> str:
     return f"{body}\n\u2014 {name} {signature}\n"
 
 
+def cosignature_message(body: str, at: int) -> bytes:
+    """Return what a witness signs when it has seen the checkpoint `body` at time `at` (seconds since the epoch)."""
+    return f"cosignature/v1\ntime {at}\n{body}".encode()
+
+
+def cosign(body: str, at: int, name: str, public_key: bytes, sign: Sign) -> str:
+    """Return the signature line, with its newline, by which a witness says that it saw the checkpoint `body` at `at`.
+
+    InvalidInput for a name that cannot name a key.
+    """
+    _check_key(name, public_key)
+    data = key_id(name, public_key, COSIGNATURE) + at.to_bytes(8, "big") + sign(cosignature_message(body, at))
+    return f"\u2014 {name} {base64.b64encode(data).decode()}\n"
+
+
 def open_note(text: str | bytes, keys: Iterable[VerifierKey], verify: Verify) -> Note:
     """Return the note in `text` after checking every signature by one of `keys`; signatures of others are ignored.
 
@@ -146,12 +170,17 @@ def open_note(text: str | bytes, keys: Iterable[VerifierKey], verify: Verify) ->
     body, lines = _split_note(_text_of(text))
     known: Mapping[tuple[str, bytes], VerifierKey] = {(key.name, key.key_id): key for key in keys}
     signatures = [_parse_signature(line) for line in lines]
-    signed_by = []
+    signed_by, seen = [], []
     for name, identifier, signature in signatures:
         key = known.get((name, identifier))
         if key is None:
             continue
-        if not verify(key.public_key, signature, body.encode()):
+        message = body.encode()
+        if key.kind == COSIGNATURE:
+            at, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+            message = cosignature_message(body, at)
+            seen.append((name, at))
+        if not verify(key.public_key, signature, message):
             raise IntegrityFailure(f"The signature of '{shown(name)}' does not fit the text of the note.", signer=name)
         if name not in signed_by:
             signed_by.append(name)
@@ -160,7 +189,14 @@ def open_note(text: str | bytes, keys: Iterable[VerifierKey], verify: Verify) ->
         raise InvalidInput(
             f"No known key signed this note; it names '{shown(others)}'.", hint="Give the log's verifier key."
         )
-    return Note(body, tuple(signed_by))
+    return Note(body, tuple(signed_by), tuple(seen))
+
+
+def only_signed_by(text: str, key: VerifierKey) -> str:
+    """Return the note without the signatures of others than `key`. InvalidInput if it is no signed note."""
+    body, lines = _split_note(text)
+    kept = [line for line in lines if _parse_signature(line)[:2] == (key.name, key.key_id)]
+    return f"{body}\n" + "".join(f"{line}\n" for line in kept)
 
 
 def _text_of(text: str | bytes) -> str:

@@ -47,8 +47,9 @@ def decode_token(secret: bytes, scope: str, token: object) -> list[Scalar]:
 
     The caller treats None and "" as the first page and does not ask.
     """
-    if not isinstance(token, str) or len(token) > names.LIMITS["page_token"].value:
+    if not isinstance(token, str):
         raise _invalid()
+    names.require_length(token, "page token", "page_token")
     try:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error) as exc:

@@ -113,7 +113,7 @@ class Run:
     name: str
     user_id: str
     status: RunStatus
-    start_time: int | None
+    start_time: int
     end_time: int | None
     artifact_uri: str
     deleted: bool = False
@@ -145,10 +145,10 @@ class LoggedModel:
     metrics: tuple[Metric, ...] = ()
 
 
-def rank(metric: Metric) -> tuple[int, int, bool, float]:
-    """Return what makes a point newer than another of its key: step, then time, then value; NaN is below numbers."""
+def rank(metric: Metric) -> tuple[int, int, float, bool]:
+    """Return what makes a point newer than another of its key: step, then time, then value; NaN is just below 0."""
     nan = math.isnan(metric.value)
-    return metric.step, metric.timestamp, not nan, 0.0 if nan else metric.value
+    return metric.step, metric.timestamp, 0.0 if nan else metric.value, not nan
 
 
 def newest(metrics: Iterable[Metric]) -> dict[str, Metric]:
@@ -162,29 +162,31 @@ def newest(metrics: Iterable[Metric]) -> dict[str, Metric]:
 
 
 def stored_value(value: float) -> float:
-    """Return the value as it is kept: infinities as the largest doubles, anything else as it is."""
-    return math.copysign(LARGEST, value) if math.isinf(value) else value
+    """Return the value as it is kept: infinities as the largest doubles, -0.0 as 0.0, anything else as it is."""
+    return math.copysign(LARGEST, value) if math.isinf(value) else value + 0.0
 
 
-def check_params(known: Mapping[str, str], given: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the parameters that are new. A parameter never changes its value.
+def check_params(known: Mapping[str, str], given: Iterable[tuple[str, str]], run_id: str, *, listed: bool) -> None:
+    """Raise InvalidInput naming every parameter whose value in the store is another. A parameter never changes.
 
-    Raises InvalidInput naming every key that has another value already, in the store or earlier in the request.
+    `listed`: they came in a batch, and the sentence is that for batches.
     """
-    new: dict[str, str] = {}
-    changed = []
-    for key, value in given:
-        there = known.get(key, new.get(key))
-        if there is None:
-            new[key] = value
-        elif there != value:
-            changed.append(f"'{shown(key)}' is '{shown(there)}' and was to become '{shown(value)}'")
-    if changed:
+    changed = [(key, known[key], value) for key, value in given if known.get(key, value) != value]
+    if not changed:
+        return
+    hint = "Log it under another key, or start a new run."
+    if not listed:
+        key, old, new = changed[0]
         raise InvalidInput(
-            f"Changing param values is not allowed. Param {'; '.join(changed[:10])}.",
-            hint="Log it under another key, or start a new run.",
+            f"Changing param values is not allowed. Param with key='{key}' was already logged with value="
+            f"'{shown(old)}' for run ID='{run_id}'. Attempted logging new value '{shown(new)}'.",
+            hint=hint,
+            param=key,
         )
-    return new
+    told = [{"key": key, "old_value": shown(old), "new_value": shown(new)} for key, old, new in changed[:10]]
+    raise InvalidInput(
+        f"Changing param values is not allowed. Params were already logged='{told}' for run ID='{run_id}'.", hint=hint
+    )
 
 
 _ADJECTIVES = (

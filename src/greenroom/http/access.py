@@ -27,8 +27,9 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         PUBLIC: "Anybody may, without saying who they are: health, version, documentation.",
         "read": "See models, versions, files, lifecycles and who holds what.",
         "register": "Create models and versions, upload files, describe and tag.",
+        "log": "Start runs and log to them; delete and restore runs and logged models.",
         "promote": "Ask for a version to be moved into a stage or under an alias; the lifecycle decides.",
-        "manage": "Rename, delete and restore models and versions.",
+        "manage": "Rename, delete and restore models, versions and experiments.",
         "administer": "Apply lifecycles and say which models they are for.",
         "audit": "Read, check and export the audit log.",
     }

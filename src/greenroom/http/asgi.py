@@ -7,6 +7,7 @@ one route into another. Rights hang on the matched route, not on the text of the
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import secrets
@@ -26,13 +27,12 @@ from greenroom.core.names import shown
 from greenroom.http import access, guards
 from greenroom.http.guards import HTTPSettings
 from greenroom.http.problem import NoRoute, WrongMethod, answer_error, answer_failure
-from greenroom.http.routing import Route, Wire
+from greenroom.http.routing import MLFLOW_PREFIXES, Route, Wire
 from greenroom.services.ports import Registry, Request
 
 __all__ = ["Application", "HTTPSettings", "create_app"]
 
 _LOG = logging.getLogger("greenroom.http")
-_MLFLOW_PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
 _GROUP_NAME = re.compile(r"\?P<\w+>")
 
 
@@ -54,6 +54,7 @@ class Application:
         self._table = table
         self._settings = settings
         self._check_host = guards.host_rule(settings)
+        self._load = guards.Load()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or the server's lifespan events; a websocket is closed."""
@@ -71,7 +72,10 @@ class Application:
             path = self._guard(scope)
             route, params = self._table.find(scope["method"], path)
             self._admit(scope, route, params, request_id)
-            answer = await route.endpoint(HTTPRequest(scope, receive))
+            # Probes are always answered; routes without a limit carry bytes and are counted by the workshop.
+            counted = path not in guards.ANY_HOST_PATHS and route.limit_bytes is not None
+            with self._load.request(scope) if counted else _NOT_COUNTED:
+                answer = await route.endpoint(HTTPRequest(scope, receive))
         except GreenroomError as error:
             if error.http_status == 500:
                 _LOG.error("request %s: %s", request_id, error)
@@ -209,9 +213,10 @@ def _check_route(route: Route) -> None:
 def _wire(route: Route | None, path: str) -> Wire:
     if route is not None:
         return route.wire
-    return Wire.MLFLOW if path.startswith(_MLFLOW_PREFIXES) else Wire.NATIVE
+    return Wire.MLFLOW if path.startswith(MLFLOW_PREFIXES) else Wire.NATIVE
 
 
+_NOT_COUNTED = contextlib.nullcontext()
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _FRAMES = (b"x-frame-options", b"SAMEORIGIN")
 _NO_STORE = (b"cache-control", b"no-store")

@@ -12,11 +12,11 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response
 
 from greenroom.core.digest import PREFIX, hex_of, parse_digest
-from greenroom.core.errors import InvalidInput, NotFound
+from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound
 from greenroom.core.model import File, Version
 from greenroom.core.names import check_path, parse_version, shown
 from greenroom.http.bytes_in import Part, private_upload_id, receive_blob, receive_part
-from greenroom.http.bytes_out import blob_response, content_disposition, verified_stream
+from greenroom.http.bytes_out import blob_response, content_disposition, note_damage, verified_stream
 from greenroom.http.routing import Endpoint, Route, Wire, actor_of
 from greenroom.http.workshop import workshop
 from greenroom.services.commands import SnapshotFile, VersionNamed
@@ -88,6 +88,10 @@ async def _get_upload(request: HTTPRequest, registry: Registry) -> Response:
 async def _get_blob(request: HTTPRequest, registry: Registry) -> Response:
     digest = parse_digest(PREFIX + request.path_params["hex"])
     size = await workshop(registry.blobs).run(registry.blobs.size, digest)
+    if size is None and await note_damage(registry, digest, request):
+        raise IntegrityFailure(
+            f"the blob {digest} is gone.", hint="`greenroom fsck` says what needs it.", digest=digest
+        )
     if size is None:
         raise NotFound(f"no blob {digest} is stored here.", digest=digest)
     return await blob_response(registry, File("", digest, size), request, hex_of(digest))

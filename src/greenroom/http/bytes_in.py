@@ -18,21 +18,28 @@ from typing import cast
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 
-from greenroom.core.errors import Conflict, InvalidInput
+from greenroom.core.errors import Conflict, GreenroomError, InvalidInput
+from greenroom.core.limits import PACE_BYTES, bound
 from greenroom.core.model import File
 from greenroom.core.names import shown
+from greenroom.http.problem import RequestTimeout
 from greenroom.http.routing import actor_of, request_of
 from greenroom.http.workshop import Workshop, workshop
 from greenroom.services.commands import BlobStored
 from greenroom.services.ports import BlobStore, BlobUpload, Registry, Request
 
 BATCH_BYTES = 512 << 10
-IDLE_S = 60.0  # an upload that sends nothing for so long gives its place to others
+BATCH_PIECES = 1024  # tiny pieces cost more memory than they hold
+PACE_S: float = bound("upload_pace")  # an upload that is slower than PACE_BYTES in this time gives its place to others
 _UPLOAD_ID = re.compile(r"[a-z0-9-]{1,64}")
 
 
 class _CutShort(InvalidInput):
     """The body ended before it was complete."""
+
+
+class _TooSlow(RequestTimeout):
+    """The body does not arrive at the pace that an upload has to keep."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ async def receive_part(request: HTTPRequest, registry: Registry, part: Part) -> 
 async def _declare(request: HTTPRequest, registry: Registry, digest: str, size: int) -> None:
     # Without an idempotency key: a blob may be stored any number of times, and nobody took the body's fingerprint.
     identity = Request(request_of(request).id)
-    await registry.call("blob_stored", BlobStored(digest, size), actor_of(request), request=identity)
+    await registry.call("declare_blob", BlobStored(digest, size), actor_of(request), request=identity)
 
 
 @asynccontextmanager
@@ -114,7 +121,7 @@ async def _receiving(request: HTTPRequest, blobs: BlobStore, part: Part) -> Asyn
     shop = workshop(blobs)
     shop.enter(part.upload_id)
     try:
-        upload = await _opened(shop, blobs, part.upload_id)
+        upload = await _opened(shop, blobs, part.upload_id, _coming(request))
         try:
             _require_offset(upload.received, part)
             await _stage_body(request, shop, upload, part)
@@ -129,8 +136,8 @@ async def _receiving(request: HTTPRequest, blobs: BlobStore, part: Part) -> Asyn
         shop.leave(part.upload_id)
 
 
-async def _opened(shop: Workshop, blobs: BlobStore, upload_id: str) -> BlobUpload:
-    opening = shop.run(blobs.upload, upload_id)
+async def _opened(shop: Workshop, blobs: BlobStore, upload_id: str, coming: int) -> BlobUpload:
+    opening = shop.run(blobs.upload, upload_id, coming)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -142,19 +149,19 @@ async def _stage_body(request: HTTPRequest, shop: Workshop, upload: BlobUpload, 
     batch: list[bytes] = []
     waiting, total = 0, upload.received
     writing: asyncio.Future[None] | None = None
-    cut: _CutShort | None = None
+    cut: GreenroomError | None = None
     try:
         async for piece in _pieces(request):
             batch.append(piece)
             waiting, total = waiting + len(piece), total + len(piece)
             if part.size is not None and total > part.size:
                 raise InvalidInput(f"more than the announced {part.size} bytes arrived.", size_bytes=part.size)
-            if waiting >= BATCH_BYTES:
+            if waiting >= BATCH_BYTES or len(batch) >= BATCH_PIECES:
                 if writing is not None:
                     await writing
                 writing = shop.run(_write, upload, batch)
                 batch, waiting = [], 0
-    except _CutShort as exc:
+    except (_CutShort, _TooSlow) as exc:
         cut = exc
     if writing is not None:
         await writing
@@ -170,20 +177,30 @@ def _write(upload: BlobUpload, batch: Sequence[bytes]) -> None:
 
 
 async def _pieces(request: HTTPRequest) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives. Raises _CutShort when the client leaves or falls silent."""
-    stream = aiter(request.stream())
+    """Yield the body as it arrives. Raises _CutShort when the client leaves, _TooSlow below the pace."""
+    stream, loop, paced = aiter(request.stream()), asyncio.get_running_loop(), 0
+    end = loop.time() + PACE_S
     try:
         while True:
-            async with asyncio.timeout(IDLE_S):
+            async with asyncio.timeout_at(end):
                 piece = await anext(stream, None)
             if piece is None:
                 return
+            paced += len(piece)
+            if paced >= PACE_BYTES:
+                paced, end = 0, loop.time() + PACE_S
             if piece:
                 yield piece
     except ClientDisconnect as exc:
         raise _CutShort("the connection ended before the whole body had arrived.", hint="Send it again.") from exc
     except TimeoutError as exc:
-        raise _CutShort(f"nothing arrived for {IDLE_S:.0f} s.", hint="Send the rest again.") from exc
+        text = f"less than {PACE_BYTES} bytes arrived in {PACE_S:g} s."
+        raise _TooSlow(text, hint="Send the rest again.", limit="upload_pace", maximum=PACE_S) from exc
+
+
+def _coming(request: HTTPRequest) -> int:
+    announced = request.headers.get("content-length", "")
+    return int(announced) if announced.isascii() and announced.isdecimal() and len(announced) < 20 else 0
 
 
 def _require_offset(received: int, part: Part) -> None:

@@ -12,8 +12,9 @@ import hashlib
 import logging
 import re
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
+from functools import partial as partial_of
 from urllib.parse import quote
 
 from starlette.requests import Request as HTTPRequest
@@ -21,12 +22,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from greenroom.core.digest import PREFIX, hex_of
-from greenroom.core.errors import GreenroomError, IntegrityFailure
+from greenroom.core.errors import BytesLost, GreenroomError, IntegrityFailure
 from greenroom.core.model import File
-from greenroom.http.workshop import workshop
+from greenroom.http.routing import actor_of
+from greenroom.http.workshop import PIECE_BYTES, workshop
+from greenroom.services.commands import NoteDamage
 from greenroom.services.ports import BlobStore, Registry
 
-PIECE_BYTES = 1 << 20
+WHOLE_BYTES = 64 << 10  # so much is read, verified and written at once, and is no download that counts
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 _log = logging.getLogger("greenroom.integrity")
 
@@ -34,8 +37,30 @@ _log = logging.getLogger("greenroom.integrity")
 async def blob_response(registry: Registry, file: File, request: HTTPRequest, filename: str) -> Response:
     """Answer GET or HEAD with the bytes of `file`: whole, one range (206, 416), or nothing new (304).
 
-    Raises IntegrityFailure when the blob is gone, has another size, or (up to one piece) other bytes.
+    Raises IntegrityFailure when the blob is gone, has another size, or (up to one piece) other bytes (the
+    versions that need it are damaged from then on); RateLimited.
     """
+    try:
+        return await _answered(registry, file, request, filename)
+    except IntegrityFailure:
+        await note_damage(registry, file.digest, request)
+        raise
+
+
+async def note_damage(registry: Registry, digest: str, request: HTTPRequest) -> bool:
+    """Have the registry look at a blob again and remember what it finds; True when bytes are lost.
+
+    A download must not fail for another reason because that could not be written down: then it is False, and logged.
+    """
+    try:
+        found: bool = await registry.call("note_damage", NoteDamage(digest), actor_of(request))
+    except GreenroomError as exc:
+        _log.error("damage of %s could not be noted: %s", digest, exc)
+        return False
+    return found
+
+
+async def _answered(registry: Registry, file: File, request: HTTPRequest, filename: str) -> Response:
     etag = f'"{file.digest}"'
     headers = _headers(file, filename, etag)
     if _has_already(request, etag):
@@ -53,9 +78,12 @@ async def blob_response(registry: Registry, file: File, request: HTTPRequest, fi
     status = 206 if partial else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    if stop - start <= PIECE_BYTES:
-        return Response(await shop.run(_whole, blobs, file.digest, file.size_bytes, start, stop), status, headers)
-    return _BlobResponse(verified_stream(blobs, file.digest, file.size_bytes, start, stop), status, headers)
+    if stop - start <= WHOLE_BYTES:
+        return Response(await shop.run(_whole, blobs, file, wanted), status, headers)
+    pieces = verified_stream(blobs, file.digest, file.size_bytes, start, stop)
+    answer = _BlobResponse(await anext(pieces), pieces, status, headers)
+    answer.damaged = partial_of(note_damage, registry, file.digest, request)
+    return answer
 
 
 async def verified_stream(
@@ -64,15 +92,18 @@ async def verified_stream(
     """Yield the bytes from `start` to `stop` of a blob, reading one piece ahead on a worker thread.
 
     Raises IntegrityFailure (and logs an alert) in place of the last piece when the blob as a whole is not what its
-    digest and `size` say; NotFound when it is gone.
+    digest and `size` say; NotFound when it is gone; RateLimited when too many downloads are running.
     """
-    shop, source = workshop(blobs), _Source(blobs, digest, size, start, stop)
+    shop = workshop(blobs)
+    source = _Source(blobs, File("", digest, size), (start, stop), shop.piece_bytes)
+    shop.begin_download()
     ahead = shop.run(source.next)
     try:
         while (piece := await ahead) is not None:
             ahead = shop.run(source.next)
             yield piece
     finally:
+        shop.end_download()
         shop.run(source.close)
 
 
@@ -85,10 +116,10 @@ def content_disposition(filename: str) -> str:
 class _Source:
     """A blob's pieces, for one reader at a time; `close` may come from elsewhere while `next` runs."""
 
-    def __init__(self, blobs: BlobStore, digest: str, size: int, start: int, stop: int) -> None:
+    def __init__(self, blobs: BlobStore, file: File, span: tuple[int, int], piece_bytes: Callable[[], int]) -> None:
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._pieces = _pieces(blobs, digest, size, start, stop, self._closed)
+        self._pieces = _pieces(blobs, file, span, self._closed, piece_bytes)
 
     def next(self) -> bytes | None:
         with self._lock:
@@ -101,12 +132,13 @@ class _Source:
 
 
 def _pieces(
-    blobs: BlobStore, digest: str, size: int, start: int, stop: int, closed: threading.Event
+    blobs: BlobStore, file: File, span: tuple[int, int], closed: threading.Event, piece_bytes: Callable[[], int]
 ) -> Generator[bytes, None, None]:
+    (start, stop), digest = span, file.digest
     hasher, position = hashlib.sha256(), 0
     held: bytes | None = None
-    with blobs.open(digest) as file:
-        while not closed.is_set() and (piece := file.read(PIECE_BYTES)):
+    with blobs.open(digest) as source:
+        while not closed.is_set() and (piece := source.read(piece_bytes())):
             hasher.update(piece)
             wanted = piece[max(start - position, 0) : max(stop - position, 0)]
             position += len(piece)
@@ -117,14 +149,14 @@ def _pieces(
     if closed.is_set():
         return
     found = PREFIX + hasher.hexdigest()
-    if position != size or found != digest:
+    if position != file.size_bytes or found != digest:
         raise _alarm(f"the blob {digest} holds other bytes: they hash to {found}.", digest, found=found)
     if held is not None:
         yield held
 
 
-def _whole(blobs: BlobStore, digest: str, size: int, start: int, stop: int) -> bytes:
-    return b"".join(_pieces(blobs, digest, size, start, stop, threading.Event()))
+def _whole(blobs: BlobStore, file: File, span: tuple[int, int]) -> bytes:
+    return b"".join(_pieces(blobs, file, span, threading.Event(), lambda: PIECE_BYTES))
 
 
 def _require_present(blobs: BlobStore, file: File) -> None:
@@ -135,24 +167,28 @@ def _require_present(blobs: BlobStore, file: File) -> None:
         raise _alarm(f"the blob {file.digest} has {found} bytes instead of {file.size_bytes}.", file.digest)
 
 
-def _alarm(message: str, digest: str, **details: str) -> IntegrityFailure:
+def _alarm(message: str, digest: str, **details: str) -> BytesLost:
     _log.critical("%s", message, extra={"digest": digest, **details})
-    hint = "Restore it from a backup; `greenroom verify` lists everything that is damaged."
-    return IntegrityFailure(message, hint=hint, digest=digest, **details)
+    hint = "Restore it from a backup; `greenroom fsck` says what else is damaged."
+    return BytesLost(message, hint=hint, digest=digest, **details)
 
 
 class _BlobResponse(Response):
     """A response whose length is known and whose end may be refused."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], status: int, headers: dict[str, str]) -> None:
+    def __init__(self, first: bytes, pieces: AsyncGenerator[bytes, None], status: int, headers: dict[str, str]) -> None:
         super().__init__(status_code=status, headers=headers)
-        self._pieces = pieces
+        self._first, self._pieces = first, pieces
+        self.damaged: Callable[[], Awaitable[object]] | None = None  # told when the end is refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPRequest(scope, receive)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with aclosing(self._pieces) as pieces:
             try:
+                first, self._first = self._first, b""  # kept by nobody while the rest is on its way
+                await send({"type": "http.response.body", "body": first, "more_body": True})
+                del first
                 async for piece in pieces:
                     if await connection.is_disconnected():
                         return
@@ -161,6 +197,8 @@ class _BlobResponse(Response):
                 # Returning without the end makes the server close the connection: the client sees a body cut short.
                 if not isinstance(exc, IntegrityFailure):
                     _log.error("a download was cut short: %s", exc)
+                elif self.damaged is not None:
+                    await self.damaged()
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

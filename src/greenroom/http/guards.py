@@ -9,20 +9,25 @@ AZ-16..19, DO-01, DO-02, DO-05, DO-19; RFC 9110 and 9112.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request as HTTPRequest
 from starlette.types import Scope
 
-from greenroom.core.errors import Forbidden, InvalidInput, NotImplementedHere, TooLarge
+from greenroom.core.errors import Forbidden, InvalidInput, NotImplementedHere, RateLimited, TooLarge
+from greenroom.core.limits import bound
 from greenroom.core.names import shown
-from greenroom.http.problem import TargetTooLong, UnsupportedMedia
+from greenroom.http.problem import RequestTimeout, TargetTooLong, UnsupportedMedia
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-BODY_IDLE_S = 60.0  # a body of which nothing comes for so long is given up: nobody holds a request open for ever
+BODY_IDLE_S: float = bound("body_idle")  # nobody holds a request open for ever
+BODY_TIME_S: float = bound("body_time")
+BODIES_BYTES = bound("bodies")
+IN_FLIGHT = bound("in_flight")
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -51,7 +56,7 @@ class HTTPSettings:
 
     host: str = "127.0.0.1"
     allowed_hosts: tuple[str, ...] = ()
-    target_bytes: int = 60_000  # below what httptools can count (65 535): longer ones get its plain 400
+    target_bytes: int = bound("target")
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -136,12 +141,13 @@ def check_framing(headers: Mapping[bytes, bytes]) -> None:
 def raw_path_of(scope: Scope, settings: HTTPSettings) -> str:
     """Return the path as sent, still percent-encoded. Raises TargetTooLong, or InvalidInput if it is not canonical."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "replace")
-    if len(raw) + len(scope["query_string"]) > settings.target_bytes:
+    query: bytes = scope["query_string"]
+    if len(raw) + len(query) + bool(query) > settings.target_bytes:
         raise TargetTooLong(
             f"The request target has more than {settings.target_bytes} bytes.",
             hint="Send long values in the body.",
             limit="target",
-            max_bytes=settings.target_bytes,
+            maximum=settings.target_bytes,
         )
     if _UNCLEAR.search(raw) or (b"%" in raw and _DOTS.search(raw)):
         raise InvalidInput(
@@ -172,9 +178,9 @@ def decode_part(raw: str, *, slashes: bool) -> str:
 async def read_whole_body(request: HTTPRequest) -> bytes:
     """Return the whole body, of at most the route's `limit_bytes`; the dispatcher puts this behind `routing.read_body`.
 
-    Raises TooLarge, before reading where a Content-Length says so; InvalidInput when the body stays away. What a client
-    goes on sending is thrown away by the server, not kept. ValueError (our bug) for a route without a limit: it streams
-    its body itself.
+    Raises TooLarge, before reading where a Content-Length says so; RequestTimeout when the body stays away; RateLimited
+    when all bodies together are too many. What a client goes on sending is thrown away by the server, not kept.
+    ValueError (our bug) for a route without a limit: it streams its body itself.
     """
     limit: int | None = request.scope["greenroom.limit_bytes"]
     if limit is None:
@@ -184,20 +190,67 @@ async def read_whole_body(request: HTTPRequest) -> bytes:
         raise InvalidInput("The header Content-Length is not a number.")
     if int(declared) > limit:
         raise _body_too_large(limit)
-    pieces: list[bytes] = []
-    received = 0
+    load: Load = request.scope["greenroom.load"]
+    body, loop = bytearray(), asyncio.get_running_loop()
+    end = loop.time() + BODY_TIME_S
     try:
-        async with asyncio.timeout(BODY_IDLE_S) as clock:
+        async with asyncio.timeout_at(min(end, loop.time() + BODY_IDLE_S)) as clock:
             async for piece in request.stream():
-                received += len(piece)
-                if received > limit:
+                if len(body) + len(piece) > limit:
                     raise _body_too_large(limit)
-                pieces.append(piece)
-                clock.reschedule(asyncio.get_running_loop().time() + BODY_IDLE_S)
+                load.hold(request.scope, len(piece))
+                body += piece
+                clock.reschedule(min(end, loop.time() + BODY_IDLE_S))
     except TimeoutError:
-        raise InvalidInput(f"of the body nothing arrived for {BODY_IDLE_S:g} s.", hint="Send it again.") from None
-    return b"".join(pieces)
+        raise _body_too_slow(late=loop.time() >= end) from None
+    return bytes(body)
+
+
+class Load:
+    """What one application has in hand: requests that are worked on, and bytes of their bodies."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.bytes = 0
+
+    @contextlib.contextmanager
+    def request(self, scope: Scope) -> Iterator[None]:
+        """Count a request until its answer is known. Raises RateLimited when too many are worked on."""
+        if self.requests >= IN_FLIGHT:
+            raise RateLimited(
+                f"{IN_FLIGHT} requests are worked on already.",
+                hint="Try again in a moment.",
+                limit="in_flight",
+                maximum=IN_FLIGHT,
+            )
+        scope["greenroom.load"], scope["greenroom.held_bytes"] = self, 0
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+            self.bytes -= scope["greenroom.held_bytes"]
+
+    def hold(self, scope: Scope, count: int) -> None:
+        """Count bytes of a body until its request is answered. Raises RateLimited when all bodies hold too many."""
+        if self.bytes + count > BODIES_BYTES:
+            raise RateLimited(
+                f"The bodies of all requests together have more than {BODIES_BYTES} bytes.",
+                hint="Try again in a moment.",
+                limit="bodies",
+                maximum=BODIES_BYTES,
+            )
+        self.bytes += count
+        scope["greenroom.held_bytes"] += count
+
+
+def _body_too_slow(*, late: bool) -> RequestTimeout:
+    if late:
+        text, limit, most = f"The body did not arrive within {BODY_TIME_S:g} s.", "body_time", BODY_TIME_S
+    else:
+        text, limit, most = f"Of the body nothing arrived for {BODY_IDLE_S:g} s.", "body_idle", BODY_IDLE_S
+    return RequestTimeout(text, hint="Send it again.", limit=limit, maximum=most)
 
 
 def _body_too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body has more than {limit} bytes.", hint="Send less at once.", limit="body", max_bytes=limit)
+    return TooLarge(f"The body has more than {limit} bytes.", hint="Send less at once.", limit="body", maximum=limit)

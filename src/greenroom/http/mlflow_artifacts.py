@@ -21,12 +21,15 @@ from starlette.responses import Response
 from greenroom.core.errors import Forbidden, InvalidInput, NotFound, NotImplementedHere
 from greenroom.core.model import File, Version
 from greenroom.core.names import check_path, parse_version, shown
+from greenroom.core.tracking import Run
+from greenroom.core.tracking_names import tree_path
 from greenroom.http import mlflow_wire as wire
 from greenroom.http.bytes import blob_response, receive_blob
 from greenroom.http.problem import JSONAnswer, json_bytes
 from greenroom.http.routing import Endpoint, Route, Wire, actor_of, request_of
 from greenroom.services import answers as a
 from greenroom.services import commands as c
+from greenroom.services.commands.tracking import RunNamed
 from greenroom.services.ports import Registry
 
 PREFIXES: Final = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
@@ -218,7 +221,11 @@ async def _get_of_version(registry: Registry, http: HTTPRequest) -> Response:
 
 
 async def _get_of_run(registry: Registry, http: HTTPRequest) -> Response:
-    """There are no runs here yet; say so in the words for a run that is not there."""
-    check_path(decode_path(_query(http, "path")))
-    run = _query(http, "run_id")
-    raise NotFound(f"Run with id={shown(run)} not found", hint="This server keeps models, not runs.", run=run)
+    """Send one file of a run, for browsers."""
+    path = check_path(decode_path(_query(http, "path")))
+    run: Run = await _ask(registry, http, "get_run", RunNamed(_query(http, "run_id")))
+    root = tree_path(run.artifact_uri)
+    if root is None:
+        text = f"The files of run {run.id} are not stored here but at '{shown(run.artifact_uri)}'."
+        raise NotFound(text, hint="Fetch them from there.", run=run.id)
+    return await _download(registry, http, place_of(f"{root}/{path}"))

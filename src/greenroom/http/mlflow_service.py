@@ -7,8 +7,9 @@ from typing import Any, Final
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
-from greenroom.http.problem import JSONAnswer, NoRoute, json_bytes
-from greenroom.http.routing import Route, Wire
+from greenroom.core.errors import NotImplementedHere
+from greenroom.http.problem import JSONAnswer, json_bytes
+from greenroom.http.routing import Endpoint, Route, Wire
 
 # What is true of this server, and no more: a client acts on each `true`. Nothing here may need a log-in to be told.
 SERVER_INFO: Final[dict[str, Any]] = {
@@ -26,30 +27,40 @@ SERVER_INFO: Final[dict[str, Any]] = {
 }
 
 
-# What MLflow's client asks of a tracking server, and this one is none yet.
-_TRACKING = ("experiments", "runs", "metrics", "logged-models", "traces", "artifacts")
+# What MLflow's clients may ask for and this server does not have: said at once and clearly, so that nobody waits.
+OUT: Final[dict[str, tuple[str, ...]]] = {
+    "traces": ("/api/{v}/mlflow/traces", "/ajax-api/{v}/mlflow/traces", "/v1/traces", "/v1/metrics"),
+    "evaluation data sets": ("/api/3.0/mlflow/datasets", "/ajax-api/3.0/mlflow/datasets"),
+    "scorers": ("/api/3.0/mlflow/scorers", "/ajax-api/3.0/mlflow/scorers"),
+    "the AI gateway": ("/api/3.0/mlflow/gateway", "/ajax-api/3.0/mlflow/gateway", "/gateway"),
+    "jobs": ("/api/3.0/mlflow/jobs", "/ajax-api/3.0/mlflow/jobs", "/api/3.0/jobs", "/ajax-api/3.0/jobs"),
+    "webhooks": ("/api/2.0/mlflow/webhooks", "/ajax-api/2.0/mlflow/webhooks"),
+    "workspaces": ("/api/3.0/mlflow/workspaces", "/ajax-api/3.0/mlflow/workspaces"),
+    "GraphQL": ("/graphql",),
+}
 
 
 def routes() -> list[Route]:
     """Return the routes that tell what the server can do, and those that say clearly what it cannot."""
     paths = ("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info")
     told = [Route("GET", path, "public", _server_info, Wire.MLFLOW) for path in paths]
-    families = [
-        f"/{prefix}/{version}/mlflow/{family}{rest}"
-        for prefix in ("api", "ajax-api")
-        for version in ("2.0", "3.0")
-        for family in _TRACKING
-        for rest in ("", "/{rest:path}")
-    ]
     methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
-    return told + [Route(method, path, "public", _no_tracking, Wire.MLFLOW) for path in families for method in methods]
+    out = [
+        Route(method, f"{path}{rest}", "public", _without(what), Wire.MLFLOW)
+        for what, roots in OUT.items()
+        for root in roots
+        for path in dict.fromkeys(root.format(v=version) for version in ("2.0", "3.0", "4.0"))
+        for rest in ("", "/{rest:path}")
+        for method in methods
+    ]
+    return told + out
 
 
-async def _no_tracking(http: HTTPRequest) -> Response:
-    raise NoRoute(
-        "Greenroom does not track runs yet.",
-        hint="Point MLFLOW_REGISTRY_URI at it and leave MLFLOW_TRACKING_URI where your runs are.",
-    )
+def _without(what: str) -> Endpoint:
+    async def answer(http: HTTPRequest) -> Response:
+        raise NotImplementedHere(f"Greenroom does not have {what}.", hint="Use another server for them.")
+
+    return answer
 
 
 async def _server_info(http: HTTPRequest) -> Response:

@@ -9,7 +9,7 @@ Source: mlflow-compat sections 0 to 4 and 11.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -34,6 +34,7 @@ class Kind(Enum):
     FLAG = "flag"
     TEXTS = "texts"
     TAGS = "tags"
+    ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -260,12 +261,18 @@ def _tags(field: Field, value: Any) -> dict[str, str]:
     }
 
 
-_READERS: Final = {
+def _any(field: Field, value: Any) -> Any:
+    """What has a form of its own is read by whoever knows it."""
+    return value
+
+
+_READERS: Final[Mapping[Kind, Callable[[Field, Any], Any]]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _integer,
     Kind.FLAG: _flag,
     Kind.TEXTS: _texts,
     Kind.TAGS: _tags,
+    Kind.ANY: _any,
 }
 
 

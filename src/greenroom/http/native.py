@@ -27,6 +27,7 @@ from greenroom.core.canonical import canonical
 from greenroom.core.codec import from_plain, loads_strict
 from greenroom.core.digest import digest_of
 from greenroom.core.errors import InvalidInput
+from greenroom.core.limits import bound
 from greenroom.core.names import shown
 from greenroom.http.problem import JSONAnswer, UnsupportedMedia, json_bytes
 from greenroom.http.routing import Route, Wire, actor_of, read_body, request_of
@@ -35,11 +36,11 @@ from greenroom.services.ports import Registry, Request
 
 PREFIX = "/api/v1"
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-BODY_BYTES = 1 << 20
-MANIFEST_BYTES = 16 << 20  # a manifest of 100 000 files
+BODY_BYTES = bound("body")
+MANIFEST_BYTES = bound("manifest_body")  # a manifest of 100 000 files
 _LIMITS = {"register_version": MANIFEST_BYTES, "missing_blobs": MANIFEST_BYTES}
 _INLINE_BYTES = 256 << 10  # a larger body is parsed on a worker thread, so that other requests go on
-_MAX_PARAMETERS = 100
+_MAX_PARAMETERS = bound("query_parameters")
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
@@ -200,7 +201,8 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
     except UnicodeDecodeError:
         raise InvalidInput("the query is not percent-encoded UTF-8.") from None
     except ValueError:
-        raise InvalidInput(f"the query has more than {_MAX_PARAMETERS} parameters.") from None
+        text = f"the query has more than {_MAX_PARAMETERS} parameters."
+        raise InvalidInput(text, hint="Send fewer.", limit="query_parameters", maximum=_MAX_PARAMETERS) from None
 
 
 def _refuse_body(request: HTTPRequest) -> None:

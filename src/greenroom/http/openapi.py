@@ -67,6 +67,8 @@ _TAG_OF: Mapping[str, str] = {
     "artifacts:": "Files",
     "auditing:": "Audit",
     "verifying:": "Audit",
+    "collecting:": "Files",
+    "fsck:": "Files",
     "comparing:": "Versions",
     "reading:get_version_view": "Versions",
     "reading:latest_versions": "Versions",

@@ -10,9 +10,10 @@ from greenroom.http.native import PREFIX
 
 Document = dict[str, Any]
 
+# Every status that an error may have, one by one: a status that is not here is not answered (goal S4).
 ERRORS: Document = {
-    "4XX": {"$ref": "#/components/responses/Problem"},
-    "5XX": {"$ref": "#/components/responses/Problem"},
+    str(status): {"$ref": "#/components/responses/Problem"}
+    for status in (400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 422, 429, 431, 500, 501, 503, 507)
 }
 
 _TEXT: Document = {"type": "string"}
@@ -30,6 +31,7 @@ def by_hand(digest: str) -> dict[str, dict[str, Document]]:
         f"{PREFIX}/blobs/sha256/{{hex}}": {"put": _put_blob(hexadecimal), "get": _get_blob(hexadecimal)},
         f"{PREFIX}/uploads/{{upload}}": {"get": _get_upload()},
         f"{PREFIX}/models/{{model}}/versions/{{version}}/files/{{path}}": {"get": _get_file()},
+        **_about_the_log(),
         **_about_the_server(),
     }
 
@@ -97,6 +99,8 @@ def _get_file() -> Document:
 def _bytes_out(entry: Document) -> Document:
     entry["responses"]["200"] = {"description": "The bytes.", "content": _BYTES}
     entry["responses"]["206"] = {"description": "A range of the bytes.", "content": _BYTES}
+    entry["responses"]["304"] = {"description": "The client has these bytes already."}
+    entry["responses"]["416"] = {"description": "No byte of the range exists."}
     return entry
 
 
@@ -106,6 +110,23 @@ def _object(**properties: Document) -> Document:
 
 def _json(text: str, schema: Document) -> Document:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _about_the_log() -> dict[str, dict[str, Document]]:
+    plain: Document = {"text/plain": {"schema": _TEXT}}
+    rows = (
+        ("checkpoint", "tlog_checkpoint", "The signed head of the log, as a C2SP checkpoint", plain),
+        ("key", "tlog_key", "The verifier key of the log's checkpoints", plain),
+        ("tile/{path}", "tlog_tile", "A tile of hashes or a bundle of entries, as C2SP tlog-tiles names it", _BYTES),
+    )
+    found: dict[str, dict[str, Document]] = {}
+    for path, name, summary, content in rows:
+        entry = _entry(name, summary, "Audit", "audit")
+        if content is _BYTES:
+            entry["parameters"] = [parameter("path", "path", _TEXT, required=True, example="entries/000.p/1")]
+        entry["responses"]["200"] = {"description": "The answer.", "content": content}
+        found[f"{PREFIX}/audit/tlog/{path}"] = {"get": entry}
+    return found
 
 
 def _about_the_server() -> dict[str, dict[str, Document]]:

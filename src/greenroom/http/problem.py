@@ -28,6 +28,8 @@ TITLES: dict[str, str] = {
     "invalid_input": "The request is wrong",
     "too_large": "The request is over a limit",
     "target_too_long": "The request target is too long",
+    "head_too_large": "Request line and headers are over a limit",
+    "request_timeout": "The request did not arrive in time",
     "unsupported_media_type": "The body is in a form that is not read here",
     "unauthenticated": "Nobody knows who asks",
     "forbidden": "Not allowed",
@@ -54,6 +56,24 @@ class TargetTooLong(InvalidInput):
     code = "target_too_long"
     http_status = 414
     mlflow_status = 414
+
+
+class HeadTooLarge(InvalidInput):
+    """Request line and headers together are over the limit."""
+
+    code = "head_too_large"
+    http_status = 431
+    mlflow_status = 431
+
+
+class RequestTimeout(GreenroomError):
+    """A head or a body did not arrive in the time that it may take; `details["limit"]` names the limit."""
+
+    code = "request_timeout"
+    http_status = 408
+    mlflow_code = "DEADLINE_EXCEEDED"
+    mlflow_status = 408
+    exit_code = 6
 
 
 class UnsupportedMedia(InvalidInput):

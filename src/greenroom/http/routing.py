@@ -9,8 +9,12 @@ from enum import Enum
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
+from greenroom.core.limits import bound
 from greenroom.core.model import Actor
 from greenroom.services.ports import Request
+
+MLFLOW_PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
+"""Where MLflow's wire answers, errors of no route included."""
 
 Endpoint = Callable[[HTTPRequest], Awaitable[Response]]
 
@@ -36,7 +40,7 @@ class Route:
     permission: str
     endpoint: Endpoint
     wire: Wire
-    limit_bytes: int | None = 1 << 20
+    limit_bytes: int | None = bound("body")
 
 
 def actor_of(request: HTTPRequest) -> Actor:

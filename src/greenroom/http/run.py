@@ -1,8 +1,8 @@
 """The server process: listen, say so, answer until told to stop.
 
-Uvicorn does the work (uvloop and httptools where they exist, asyncio and h11 elsewhere). What it does not do is added
-here: a client that is slow with its request line and headers is cut off, headers have an upper size with every parser,
-and a stop signal ends `serve` by returning, so that the caller can close the registry.
+Uvicorn does the work (uvloop and httptools where they exist, asyncio and h11 elsewhere). What it does not do is added:
+clients are held to limits (`connections`), the server takes no more connections than it has file descriptors for, and
+a stop signal ends `serve` by returning, so that the caller can close the registry.
 """
 
 from __future__ import annotations
@@ -19,30 +19,42 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import HANDLED_SIGNALS
 
 from greenroom.core.errors import InvalidInput
+from greenroom.core.limits import bound
 from greenroom.http.access import check_bind
+from greenroom.http.connections import HEAD_BYTES, protocol_class
+from greenroom.http.crowd import Crowd
 
-HEADER_BYTES = 128 << 10
-HEADER_TIMEOUT_S = 10.0
-KEEP_ALIVE_S = 75  # longer than clients keep an idle connection pooled, so that they never write into a closing one
+KEEP_ALIVE_S = bound("keep_alive")  # longer than clients keep a connection pooled: they never write into a closing one
 BACKLOG = 2048
+STOP_TIMEOUT_S = 10.0  # a transfer that is not done by then is cut; resumable ones go on at the next server
+FILES_KEPT = 256  # file descriptors for all that is not a connection: database, blobs, locks, threads
+_SWEEP_TICKS = 10  # uvicorn ticks ten times a second
 
 
-def serve(app: Any, *, host: str, port: int, on_ready: Callable[[str], None], stop_timeout_s: float = 10.0) -> None:
+def serve(
+    app: Any,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    stop_timeout_s: float = STOP_TIMEOUT_S,
+    on_stop: Callable[[], None] | None = None,
+) -> None:
     """Answer on `host`:`port` until SIGINT or SIGTERM, then finish what is in flight (for `stop_timeout_s`) and return.
 
-    `port` 0 takes a free one; `on_ready` gets the URL, with the real port, once connections are accepted. A second
-    SIGINT does not wait. InvalidInput when the address is not loopback, is in use, or cannot be had.
+    `port` 0 takes a free one; `on_ready` gets the URL, with the real port, once connections are accepted. `on_stop` is
+    called at once when a stop signal comes. A second SIGINT does not wait. InvalidInput when the address is not
+    loopback, is in use, or cannot be had.
     """
     check_bind(host)
     listener = listen(host, port)
     try:
-        Server(app, url_of(host, listener), on_ready=on_ready, stop_timeout_s=stop_timeout_s).run([listener])
+        server = Server(app, url_of(host, listener), on_ready=on_ready, stop_timeout_s=stop_timeout_s, on_stop=on_stop)
+        server.run([listener])
     finally:
         listener.close()
 
@@ -107,13 +119,16 @@ class Server(uvicorn.Server):
         url: str,
         *,
         on_ready: Callable[[str], None] | None = None,
-        stop_timeout_s: float = 10.0,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
+        on_stop: Callable[[], None] | None = None,
         pure_python: bool = False,
     ) -> None:
-        super().__init__(_config(app, stop_timeout_s, pure_python=pure_python))
+        self.crowd = Crowd(connections_for(descriptors()))
+        super().__init__(_config(app, stop_timeout_s, self.crowd, pure_python=pure_python))
         logging.getLogger("uvicorn.error").addFilter(not_cut_short)
         self.url = url
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     def stop(self) -> None:
         """Ask the server to end; may be called from another thread."""
@@ -124,6 +139,12 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._on_ready is not None:
             self._on_ready(self.url)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections once a second."""
+        if counter % _SWEEP_TICKS == 0:
+            self.crowd.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -144,13 +165,37 @@ class Server(uvicorn.Server):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.should_exit and number == signal.SIGINT:
             self.force_exit = True
+        if not self.should_exit and self._on_stop is not None:
+            self._on_stop()
         self.should_exit = True
 
 
-def _config(app: Any, stop_timeout_s: float, *, pure_python: bool) -> uvicorn.Config:
+def descriptors() -> int | None:
+    """Return how many files this process may have open, after asking for as many as it may ask for; None: no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = bound("connections") + FILES_KEPT
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):  # a sandbox may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def connections_for(files: int | None) -> int:
+    """Return how many connections a process takes that may have `files` open: with few, half of them."""
+    most = bound("connections")
+    return most if files is None else max(8, min(most, max(files - FILES_KEPT, files // 2)))
+
+
+def _config(app: Any, stop_timeout_s: float, crowd: Crowd, *, pure_python: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol_class(pure_python=pure_python),
+        http=protocol_class(crowd, pure_python=pure_python),
         loop="asyncio" if pure_python else "auto",
         ws="none",
         lifespan="off",
@@ -164,106 +209,5 @@ def _config(app: Any, stop_timeout_s: float, *, pure_python: bool) -> uvicorn.Co
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=stop_timeout_s,  # type: ignore[arg-type]  # seconds for wait_for: a float is fine
-        h11_max_incomplete_event_size=HEADER_BYTES,
+        h11_max_incomplete_event_size=HEAD_BYTES,
     )
-
-
-class _Deadlines:
-    """Put in front of uvicorn's protocol: the head of a request must come within a time and a size.
-
-    Uvicorn waits for ever for the first byte and the last header, and httptools keeps headers of any size. A client
-    that goes on sending a body after its answer (a refused upload) is cut off by the same clock. Security vector DO-16.
-    """
-
-    cycle: Any  # uvicorn's request and response; a new one means that a request's headers are complete
-    loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
-    _clock: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[misc]
-        self._start_clock()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_clock()
-        super().connection_lost(exc)  # type: ignore[misc]
-
-    def data_received(self, data: bytes) -> None:
-        before, began_in_head = self.cycle, self._in_head()
-        super().data_received(data)  # type: ignore[misc]
-        if self.cycle is not before or self.transport.is_closing():
-            self._stop_clock()
-            self._head_bytes = 0
-        elif self._in_head():
-            if not began_in_head:
-                return  # the end of a body; should a next head begin in the same piece, keep-alive is its clock
-            self._head_bytes += len(data)
-            if self._head_bytes > HEADER_BYTES:
-                self._refuse(b"431 Request Header Fields Too Large")
-            else:
-                self._start_clock()
-        elif self.cycle.response_complete:
-            self._start_clock()
-
-    def _in_head(self) -> bool:
-        raise NotImplementedError
-
-    def _start_clock(self) -> None:
-        if self._clock is None:
-            self._clock = self.loop.call_later(HEADER_TIMEOUT_S, self._expire)
-
-    def _stop_clock(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
-
-    def _expire(self) -> None:
-        self._clock = None
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._start_clock()  # an answer is on its way (a pipelined request follows): let it finish
-        elif self._head_bytes:
-            self._refuse(b"408 Request Timeout")
-        else:
-            self.transport.close()
-
-    def _refuse(self, status: bytes) -> None:
-        self._stop_clock()
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\nserver: greenroom\r\n" + _EMPTY_AND_CLOSED)
-        self.transport.close()
-
-
-_EMPTY_AND_CLOSED = b"content-length: 0\r\nconnection: close\r\n\r\n"
-
-
-class _HTTPToolsHead(_Deadlines):
-    _in_body = False
-
-    def on_headers_complete(self) -> None:
-        self._in_body = True
-        super().on_headers_complete()  # type: ignore[misc]
-
-    def on_message_complete(self) -> None:
-        self._in_body = False
-        super().on_message_complete()  # type: ignore[misc]
-
-    def _in_head(self) -> bool:
-        return not self._in_body
-
-
-class _H11Head(_Deadlines):
-    conn: Any
-
-    def _in_head(self) -> bool:
-        return self.conn.their_state is h11.IDLE
-
-
-def protocol_class(*, pure_python: bool = False) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP protocol with our deadlines: httptools if it is installed, else (or `pure_python`) h11."""
-    if not pure_python:
-        with contextlib.suppress(ImportError):
-            from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-            return type("PatientHTTPTools", (_HTTPToolsHead, HttpToolsProtocol), {})
-    return type("PatientH11", (_H11Head, H11Protocol), {})

@@ -39,13 +39,16 @@ def routes(registry: Registry) -> list[Route]:
 
 
 async def _is_ready(registry: Registry) -> bool:
-    """Ask the registry's optional `ready` (a value, a function or a coroutine function); without one it is ready."""
+    """Ask the registry's optional `ready` (a value, a function or a coroutine function); without one it is ready.
+
+    None is a yes: such a registry raises Unavailable with the reason.
+    """
     answer: Any = getattr(registry, "ready", True)
     if callable(answer):
         answer = answer()
     if inspect.isawaitable(answer):
         answer = await answer
-    return bool(answer)
+    return answer is None or bool(answer)
 
 
 async def _health(request: HTTPRequest) -> Response:

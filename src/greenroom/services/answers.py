@@ -204,3 +204,44 @@ class Folder:
     """What lies directly in a folder, sorted by name; empty when the folder is not there (or is a file)."""
 
     entries: tuple[FolderEntry, ...]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What garbage collection took away, or (`dry_run`) would take away. `keys` are kept outcomes of old requests."""
+
+    dry_run: bool
+    blobs: int
+    bytes: int
+    staged: int
+    keys: int
+
+
+@dataclass(frozen=True)
+class BlobFinding:
+    """One thing wrong with the stored bytes.
+
+    `kind` is one of those in `services.fsck.KINDS`. `digest` None: it is about no blob. `versions` are those that name
+    the blob, deleted ones too, at most ten. `outcome` is `found` or `repaired`; `is_damage` says that bytes are lost
+    unless it was repaired.
+    """
+
+    kind: str
+    where: str
+    message: str
+    digest: str | None = None
+    versions: tuple[str, ...] = ()
+    is_damage: bool = False
+    outcome: str = "found"
+
+
+@dataclass(frozen=True)
+class FsckPart:
+    """What one call of `fsck` looked at. `next_after` None: that was all. The totals come with the first part only."""
+
+    findings: tuple[BlobFinding, ...]
+    blobs: int
+    bytes: int
+    next_after: str | None
+    total_blobs: int = 0
+    total_bytes: int = 0

@@ -6,52 +6,17 @@ dispatch. A use case is named by text (`module:function`) so that a client can r
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
-
 from greenroom.core import model as m
+from greenroom.core.lineage import Lineage
 from greenroom.services import answers as a
 from greenroom.services import commands as c
+from greenroom.services.api_tracking import TRACKING
+from greenroom.services.operation import Mode, Operation
+
+__all__ = ["BY_NAME", "INTERNAL", "OPERATIONS", "TRACKING", "Mode", "Operation"]
 
 
-class Mode(Enum):
-    """How a use case runs: READ inline on a point-read connection, SEARCH on a reader thread, WRITE through the writer, SLOW on a worker thread with the blobs at hand."""
-
-    READ = "read"
-    SEARCH = "search"
-    WRITE = "write"
-    SLOW = "slow"
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One use case as the edges see it.
-
-    `path` is under `/api/v1`; `{name}` parts are fields of `command`; what is left over travels as query parameters on
-    GET and DELETE and as the JSON body elsewhere.
-    """
-
-    name: str
-    method: str
-    path: str
-    permission: str
-    mode: Mode
-    command: type[Any]
-    result: Any
-    use_case: str
-    summary: str
-
-    def load(self) -> Callable[..., Any]:
-        """Return the function that does it."""
-        module, _, function = self.use_case.partition(":")
-        loaded: Callable[..., Any] = getattr(importlib.import_module(f"greenroom.services.{module}"), function)
-        return loaded
-
-
-_READ, _SEARCH, _WRITE, _SLOW = Mode.READ, Mode.SEARCH, Mode.WRITE, Mode.SLOW
+_READ, _SEARCH, _WRITE, _SLOW, _BRIEF = Mode.READ, Mode.SEARCH, Mode.WRITE, Mode.SLOW, Mode.BRIEF
 _MODEL = "/models/{name}"
 _LINE = "/models/{model}"
 _VERSION = "/models/{model}/versions/{version}"
@@ -75,6 +40,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("delete_version_tag", "DELETE", _VERSION + "/tags", "register", _WRITE, c.DeleteVersionTag, m.Version, "versions:delete_version_tag", "Remove a tag of a version"),
     Operation("record_metrics", "POST", _VERSION + "/metrics", "register", _WRITE, c.RecordMetrics, m.Version, "versions:record_metrics", "Add metrics and parameters to a version"),
     Operation("list_files", "GET", _VERSION + "/files", "read", _SEARCH, c.VersionNamed, a.Manifest, "reading:list_files", "List a version's files"),
+    Operation("version_lineage", "GET", _VERSION + "/lineage", "read", _SEARCH, c.VersionNamed, Lineage, "lineage:version_lineage", "What a version came of, and what came of it"),
     Operation("search_versions", "GET", "/versions", "read", _SEARCH, c.SearchVersions, m.Page[m.Version], "searching:search_versions", "Search versions over all models"),
     Operation("latest_versions", "GET", _LINE + "/latest", "read", _READ, c.LatestVersions, tuple[m.Version, ...], "reading:latest_versions", "The newest version in each stage"),
     Operation("compare_versions", "GET", _LINE + "/compare", "read", _SLOW, c.CompareVersions, a.Comparison, "comparing:compare_versions", "Compare two versions"),
@@ -92,10 +58,12 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("use_lifecycle", "POST", "/lifecycle/use", "administer", _WRITE, c.UseLifecycle, a.LifecycleView, "lifecycles:use_lifecycle", "Choose which lifecycle applies"),
     Operation("lifecycle_history", "GET", "/lifecycle/history", "read", _SEARCH, c.LifecycleOf, tuple[m.LifecycleRevision, ...], "lifecycles:lifecycle_history", "Every revision of a lifecycle"),
     Operation("add_stage", "POST", "/lifecycle/stages", "administer", _WRITE, c.AddStage, a.LifecycleView, "lifecycles:add_stage", "Add a stage to a lifecycle"),
-    Operation("missing_blobs", "POST", "/blobs/missing", "register", _SEARCH, c.MissingBlobs, a.Missing, "artifacts:missing_blobs", "Which blobs are not stored here yet"),
+    Operation("missing_blobs", "POST", "/blobs/missing", "register", _BRIEF, c.MissingBlobs, a.Missing, "artifacts:missing_blobs", "Which blobs are not stored here yet"),
     Operation("audit_log", "GET", "/audit/entries", "audit", _SEARCH, c.AuditLog, a.AuditEntries, "auditing:audit_log", "Read the audit log"),
     Operation("audit_checkpoint", "GET", "/audit/checkpoint", "audit", _SLOW, c.AuditCheckpoint, a.Checkpoint, "auditing:audit_checkpoint", "The signed head of the audit log"),
     Operation("audit_verify", "POST", "/audit/verify", "audit", _SLOW, c.AuditVerify, a.VerifyReport, "verifying:audit_verify", "Verify log, tables and blobs"),
+    Operation("collect_garbage", "POST", "/gc", "administer", _SLOW, c.CollectGarbage, a.Collected, "collecting:collect_garbage", "Take away blobs that nothing names"),
+    Operation("fsck", "POST", "/fsck", "administer", _SLOW, c.Fsck, a.FsckPart, "fsck:fsck", "Check the stored blobs, and repair them"),
     Operation("verify_files", "POST", "/verify", "read", _SLOW, c.VerifyFiles, a.FilesReport, "verifying:verify_files", "Re-hash the files of versions"),
 )
 
@@ -104,13 +72,16 @@ BY_NAME = {operation.name: operation for operation in OPERATIONS}
 # What edges need besides: no native route of their own.
 INTERNAL: tuple[Operation, ...] = (
     Operation("latest_of_models", "", "", "read", _SEARCH, c.LatestOfModels, tuple[tuple[m.Version, ...], ...], "reading:latest_of_models", "The newest versions of several models"),
-    Operation("blob_stored", "", "", "register", _WRITE, c.BlobStored, None, "artifacts:blob_stored", "A blob is on disk"),
+    Operation("audit_tile", "", "", "audit", _SEARCH, c.AuditTile, bytes, "auditing:audit_tile", "One file of the log"),
+    Operation("blob_stored", "", "", "register", _WRITE, c.BlobStored, None, "artifacts:blob_stored", "A blob is on disk" ),
+    Operation("declare_blob", "", "", "register", _BRIEF, c.BlobStored, None, "artifacts:declare_blob", "A blob was published just now"),
+    Operation("note_damage", "", "", "read", _BRIEF, c.NoteDamage, bool, "damage:note_damage", "A blob could not be read" ),
     Operation("snapshot_file", "", "", "read", _READ, c.SnapshotFile, m.File, "artifacts:snapshot_file", "One file of a snapshot"),
     Operation("snapshot_folder", "", "", "read", _SEARCH, c.SnapshotFolder, a.Folder, "artifacts:snapshot_folder", "A folder of a snapshot"),
     Operation("put_upload", "", "", "register", _WRITE, c.PutUpload, None, "artifacts:put_upload", "Put a file into the upload tree"),
-    Operation("get_upload", "", "", "read", _READ, c.UploadPath, m.File, "artifacts:get_upload", "One file of the upload tree"),
+    Operation("get_upload", "", "", "read", _READ, c.UploadPath, m.File, "artifacts:get_upload", "One file of the upload tree" ),
     Operation("list_uploads", "", "", "read", _SEARCH, c.UploadPath, a.Folder, "artifacts:list_uploads", "A folder of the upload tree"),
     Operation("delete_uploads", "", "", "register", _WRITE, c.UploadPath, None, "artifacts:delete_uploads", "Delete from the upload tree"),
 )
 
-BY_NAME |= {operation.name: operation for operation in INTERNAL}
+BY_NAME |= {operation.name: operation for operation in (*INTERNAL, *TRACKING)}

@@ -2,28 +2,101 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 from greenroom.core.digest import parse_digest
-from greenroom.core.errors import InvalidInput, NotFound
+from greenroom.core.errors import Conflict, InvalidInput, NotFound
 from greenroom.core.model import Actor, File
 from greenroom.core.names import check_path
 from greenroom.services import answers as a
 from greenroom.services import commands as c
+from greenroom.services.collecting import resume
+from greenroom.services.damage import record
 from greenroom.services.limits import check_count
-from greenroom.services.ports import ReadTx, WriteTx
+from greenroom.services.ports import Desk, ReadTx, WriteTx
+
+_TRIES = 5
+_SWEPT = "swept"
 
 
-def missing_blobs(tx: ReadTx, ask: c.MissingBlobs, actor: Actor) -> a.Missing:
-    """Return which of the digests are not stored here. Raises InvalidInput for what is no digest."""
+def missing_blobs(desk: Desk, ask: c.MissingBlobs, actor: Actor) -> a.Missing:
+    """Return which of the digests are not stored here, or not whole. Raises InvalidInput for what is no digest.
+
+    The others are promised: they stay at least for the grace of garbage collection, so that a version can be registered
+    from them.
+    """
     check_count("digests", ask.digests)
     wanted = dict.fromkeys(parse_digest(each) for each in ask.digests)
-    return a.Missing(tuple(each for each in wanted if (tx.find_blob(each) or (0, ""))[1] != "present"))
+    resume(desk, actor)
+    with desk.snapshot() as tx:
+        present = [each for each in wanted if (tx.find_blob(each) or (0, ""))[1] == "present"]
+        loose = [each for each in present if not tx.is_pinned(each)]  # the others stay anyway
+    gone = set(wanted) - set(present)
+    if loose:
+        gone |= set(loose) - set(desk.write(_hold, tuple(loose), actor))
+    return a.Missing(tuple(each for each in wanted if each in gone))
+
+
+def _hold(tx: WriteTx, digests: tuple[str, ...], actor: Actor) -> list[str]:
+    """Begin the time of these blobs anew; return those that are here to be held."""
+    held = [each for each in digests if (tx.find_blob(each) or (0, ""))[1] == "present"]
+    for each in held:
+        tx.hold_blob(each)
+    return held
+
+
+def declare_blob(desk: Desk, ask: c.BlobStored, actor: Actor) -> None:
+    """Note a blob that was published just now. Raises Conflict when it was taken away meanwhile: send it again.
+
+    The order of the three looks is what makes this safe, see `services.collecting`.
+    """
+    for _ in range(_TRIES):
+        with desk.snapshot() as tx:
+            sweeps = tx.sweeps()
+        if not _is_there(desk, ask):
+            break
+        try:
+            desk.write(blob_stored, replace(ask, sweeps=sweeps), actor)
+        except Conflict as exc:
+            if exc.details.get("state") == "deleting":
+                resume(desk, actor)
+                raise
+            if exc.details.get("state") != _SWEPT:
+                raise
+        else:
+            return
+    raise Conflict(f"the blob {ask.digest} was just taken away.", hint="Send it again.", digest=ask.digest)
+
+
+def _is_there(desk: Desk, ask: c.BlobStored) -> bool:
+    try:
+        # Opened, not only looked up: a network file system may remember for a while what it has looked up.
+        with desk.blobs.open(ask.digest) as file:
+            return file.seek(0, os.SEEK_END) == ask.size_bytes
+    except NotFound:
+        return False
 
 
 def blob_stored(tx: WriteTx, ask: c.BlobStored, actor: Actor) -> None:
-    """Note that a blob is durable on disk, so that manifests may name it."""
-    tx.put_blob(parse_digest(ask.digest), ask.size_bytes)
+    """Note that a blob is durable on disk, so that manifests may name it. Raises Conflict while it is being deleted."""
+    digest = parse_digest(ask.digest)
+    row = tx.blob_row(digest)
+    if row is not None and row.state == "deleting":
+        raise being_deleted(digest)
+    if (row is None or row.state == "damaged") and ask.sweeps not in (None, tx.sweeps()):
+        raise Conflict(f"blobs were taken away while {digest} was being stored.", hint="Try again.", state=_SWEPT)
+    tx.put_blob(digest, ask.size_bytes)
+    if row is not None and row.state == "damaged":
+        record(tx, digest, None, actor)
+
+
+def being_deleted(digest: str) -> Conflict:
+    """Return what a commit that meets a blob in the state `deleting` is answered."""
+    return Conflict(
+        f"the blob {digest} is being deleted.", hint="Push it again in a moment.", digest=digest, state="deleting"
+    )
 
 
 def snapshot_file(tx: ReadTx, ask: c.SnapshotFile, actor: Actor) -> File:
@@ -46,10 +119,12 @@ def snapshot_folder(tx: ReadTx, ask: c.SnapshotFolder, actor: Actor) -> a.Folder
 
 def put_upload(tx: WriteTx, ask: c.PutUpload, actor: Actor) -> None:
     """Put a stored blob under a path. Raises InvalidInput when a folder is there, or a file is where a folder must
-    be.
+    be; Conflict while the blob is being deleted.
     """
     path, digest = check_path(ask.path), parse_digest(ask.digest)
     blob = tx.find_blob(digest)
+    if blob is not None and blob[1] == "deleting":
+        raise being_deleted(digest)
     if blob is None or blob[1] != "present":
         raise InvalidInput(f"the blob {digest} is not stored here.", hint="Upload it first.")
     parts = path.split("/")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from greenroom.core.audit import Entry
-from greenroom.core.errors import InvalidInput, NotFound
+from greenroom.core.audit import Entry, entry_bytes
+from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound
 from greenroom.core.model import Actor
 from greenroom.core.note import parse_checkpoint, verifier_key
+from greenroom.core.tiles import TILE_HEIGHT, TILE_WIDTH, entry_bundle, parse_tile_path
 from greenroom.services import answers as a
 from greenroom.services import commands as c
 from greenroom.services.ports import Desk, ReadTx
@@ -34,6 +35,21 @@ def audit_checkpoint(desk: Desk, ask: c.AuditCheckpoint, actor: Actor) -> a.Chec
         raise NotFound("the log is empty.", kind="checkpoint")
     checkpoint = parse_checkpoint(note.partition("\n\n")[0] + "\n")
     return a.Checkpoint(head.size, checkpoint.root.hex(), note, verifier_key(desk.signer.name, desk.signer.public_key))
+
+
+def audit_tile(tx: ReadTx, ask: c.AuditTile, actor: Actor) -> bytes:
+    """Return a tile of hashes or a bundle of entries, as C2SP tlog-tiles has them. Raises NotFound, InvalidInput."""
+    tile = parse_tile_path(ask.path)
+    first = tile.index * TILE_WIDTH
+    head, _ = tx.audit_head()
+    if first + tile.width > head.size >> TILE_HEIGHT * (tile.level or 0):
+        raise NotFound(f"the log has no {tile.path} yet.", kind="tile")
+    if tile.level is not None:
+        return tx.audit_tile(tile)
+    entries = tx.audit_entries(after=first, limit=tile.width)
+    if len(entries) != tile.width:
+        raise IntegrityFailure(f"entries of the bundle {tile.path} are missing.", hint="Run: greenroom audit verify")
+    return entry_bundle(entry_bytes(entry) for entry in entries)
 
 
 def entry_view(entry: Entry) -> a.AuditEntry:

@@ -26,6 +26,7 @@ from greenroom.services.finding import get_model, policy_of
 from greenroom.services.fitting import misfits, refuse_misfit
 from greenroom.services.limits import check_short_text
 from greenroom.services.ports import ModelRow, ReadTx, WriteTx
+from greenroom.services.tracking_experiments import begin_tracking
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def create_registry(tx: WriteTx, ask: CreateRegistry, actor: Actor) -> None:
     for name, document in PRESETS.items():
         _insert_revision(tx, name, 1, document, actor, reason="preset")
     tx.insert("binding", {"position": 1, "lifecycle": check_preset(ask.preset), "pattern": EVERY_MODEL})
+    begin_tracking(tx)
     tx.record("registry_created", actor, body={"preset": ask.preset})
 
 
@@ -177,7 +179,9 @@ def _bindings(tx: ReadTx) -> tuple[Binding, ...]:
 
 
 def _changed_bindings(tx: ReadTx, policy: Policy) -> list[Binding]:
-    return with_document(_bindings(tx), policy.name, policy.bindings)
+    known = tx.find_lifecycle(policy.name) is not None
+    before = policy_of(tx, policy.name)[0].bindings if known else ()
+    return with_document(_bindings(tx), policy.name, policy.bindings, before)
 
 
 def _rebind(tx: WriteTx, bindings: Sequence[Binding], *, changed: Policy | None) -> None:

@@ -7,12 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from greenroom.core.audit import Entry, Head
-from greenroom.core.digest import Manifest
-from greenroom.core.model import Actor, Binding, Dataset, File, LifecycleRevision, Promotion, SlotKind, Tenure
+from greenroom.core.model import Actor, Binding, Dataset, LifecycleRevision, Promotion, SlotKind, Tenure
 from greenroom.core.search import Filter, Order
+from greenroom.core.tiles import Tile
+from greenroom.services.ports_bytes import BlobRow, BlobStore, BlobUpload, ByteReads, ByteWrites, Oddity
+from greenroom.services.ports_tracking import TrackingReads, TrackingWrites
+
+__all__ = [
+    "BindingRow", "BlobRow", "BlobStore", "BlobUpload", "Desk", "ModelRow", "Oddity", "ReadTx", "Registry", "Request",
+    "Signer", "VersionRow", "WriteTx",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,60 +32,6 @@ class Request:
     id: str
     key: str | None = None
     fingerprint: str | None = None
-
-
-class BlobUpload(Protocol):
-    """Bytes on their way into a blob store. Nothing is visible under a digest before `finish` returns."""
-
-    @property
-    def received(self) -> int:
-        """Bytes that are staged so far (a resumed upload starts above 0)."""
-
-    def write(self, piece: bytes | memoryview) -> None:
-        """Append bytes. Raises StorageFull when the disk is."""
-
-    def finish(self, digest: str, size_bytes: int) -> None:
-        """Check size and digest, make durable, publish under the digest; a blob that is there already is kept.
-
-        Raises InvalidInput when the bytes are not those of `digest` (the staged bytes are dropped then).
-        """
-
-    def finish_as_hashed(self) -> tuple[str, int]:
-        """Make durable and publish under the digest that the bytes have; return it and the size in bytes."""
-
-    def pause(self) -> None:
-        """Close, keeping what is staged for a later resume."""
-
-    def abort(self) -> None:
-        """Close and drop what is staged."""
-
-
-class BlobStore(Protocol):
-    """Bytes under their SHA-256 digest, on durable storage."""
-
-    def size(self, digest: str) -> int | None:
-        """Bytes of the blob, or None when it is not here."""
-
-    def open(self, digest: str) -> BinaryIO:
-        """Open for reading (seekable). Raises NotFound."""
-
-    def upload(self, upload_id: str) -> BlobUpload:
-        """Start or resume the upload `upload_id` (64 characters of [a-z0-9-] at most)."""
-
-    def staged(self, upload_id: str) -> int:
-        """Bytes staged under `upload_id`; 0 when there are none."""
-
-    def check(self, digest: str) -> None:
-        """Re-hash the blob. Raises IntegrityFailure when the bytes are other bytes, NotFound when there are none."""
-
-    def digests(self) -> Iterator[tuple[str, int]]:
-        """Every blob here with its size in bytes."""
-
-    def remove(self, digest: str) -> None:
-        """Remove a blob; an absent one is no error. Only the garbage collector calls this."""
-
-    def sweep_staging(self, older_than_s: float) -> int:
-        """Drop staged uploads not touched for so long; returns how many."""
 
 
 class Signer(Protocol):
@@ -159,7 +112,7 @@ class BindingRow:
     binding: Binding
 
 
-class ReadTx(Protocol):
+class ReadTx(ByteReads, TrackingReads, Protocol):
     """A consistent look at the store. Methods that name a model by `ModelRow` or id never meet a wrong one."""
 
     def find_model(self, name: str) -> ModelRow | None:
@@ -185,6 +138,9 @@ class ReadTx(Protocol):
 
     def find_version(self, model_id: int, version: int) -> VersionRow | None:
         """Return a version, deleted ones too, or None."""
+
+    def versions_made_from(self, model: str, version: int, limit: int) -> list[tuple[str, int]]:
+        """Return (model, number) of the versions whose parent is this one, oldest model first."""
 
     def version_tags(self, model_id: int, version: int) -> dict[str, str]:
         """Return a version's tags, by key."""
@@ -261,32 +217,14 @@ class ReadTx(Protocol):
     def bindings(self) -> list[BindingRow]:
         """Return the bindings in the order in which they are tried."""
 
-    def find_blob(self, digest: str) -> tuple[int, str] | None:
-        """Return (size in bytes, state) of a blob, or None."""
-
-    def find_manifest(self, digest: str) -> tuple[int, int] | None:
-        """Return (size in bytes, number of files) of a manifest, or None."""
-
-    def manifest_files(self, digest: str) -> tuple[File, ...]:
-        """Return a manifest's files, by path; empty when there is no such manifest."""
-
-    def manifest_file(self, digest: str, path: str) -> File | None:
-        """Return one file of a manifest, or None."""
-
-    def manifest_below(self, digest: str, prefix: str) -> tuple[File, ...]:
-        """Return the files of a manifest below a folder, by path."""
-
-    def find_upload(self, path: str) -> File | None:
-        """Return a file of the upload tree, or None."""
-
-    def uploads_below(self, prefix: str) -> tuple[File, ...]:
-        """Return the files of the upload tree below a folder, by path."""
-
     def audit_entries(self, *, after: int, limit: int, model: str | None = None) -> list[Entry]:
         """Return at most `limit` entries after sequence number `after`, oldest first; of one model if given."""
 
     def audit_head(self) -> tuple[Head, str]:
         """Return the head of the log and the signed checkpoint of it ("" for an empty log)."""
+
+    def audit_tile(self, tile: Tile) -> bytes:
+        """Return the hashes of a tile that the log has. Raises IntegrityFailure when entries are missing."""
 
     def page_secret(self) -> bytes:
         """Return the secret that page tokens are signed with. Raises IntegrityFailure when it is not there."""
@@ -302,7 +240,7 @@ class ReadTx(Protocol):
         """Return living versions of living models that meet the filter, in order, each with its cursor."""
 
 
-class WriteTx(ReadTx, Protocol):
+class WriteTx(ReadTx, ByteWrites, TrackingWrites, Protocol):
     """One request's turn in the writer's batch. Every row change goes into the audit event that `record` writes."""
 
     @property
@@ -321,18 +259,6 @@ class WriteTx(ReadTx, Protocol):
 
     def remove(self, table: str, key: Mapping[str, Any]) -> bool:
         """Remove one row of an audited table; False when it was not there."""
-
-    def put_blob(self, digest: str, size_bytes: int) -> None:
-        """Note a blob that is on disk; one that is there already stays."""
-
-    def put_manifest(self, manifest: Manifest) -> None:
-        """Store a manifest and its entries; the same one twice is one."""
-
-    def put_upload(self, path: str, digest: str, size_bytes: int) -> None:
-        """Put or replace a file of the upload tree."""
-
-    def remove_uploads(self, prefix: str) -> int:
-        """Remove a file of the upload tree, or all below a folder; returns how many went."""
 
     def record(
         self,
@@ -359,6 +285,9 @@ class Desk(Protocol):
 
     def snapshot(self) -> AbstractContextManager[ReadTx]:
         """A consistent view of the store."""
+
+    def write(self, use_case: Callable[..., Any], command: Any, actor: Actor) -> Any:
+        """Run one step of a slow use case in the writer's next batch; its answer, once it is durable."""
 
     def rows(self) -> AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
         """The raw rows of every table, from one snapshot, read past the protections that keep damaged rows from

@@ -12,6 +12,8 @@ from greenroom.core.source import ModelRef, Source, SourceKind, check_run_source
 from greenroom.services import commands as c
 from greenroom.services.finding import get_model, get_version, policy_for
 from greenroom.services.ports import ModelRow, ReadTx
+from greenroom.services.ports_tracking import LoggedModelRow
+from greenroom.services.tracking_origin import find_model, find_run, maker_of, model_tree, run_tree
 
 SNAPSHOTS = "snapshots"  # the folder of the artifact tree under which every manifest can be read
 _SNAPSHOT = re.compile(r"(?:^|/mlflow-artifacts/artifacts/)snapshots/([0-9a-f]{64})$")
@@ -61,7 +63,11 @@ def _by_kind(tx: ReadTx, source: Source, ask: c.RegisterVersion) -> Origin:
     if source.kind is SourceKind.MODELS and source.ref is not None:
         return _from_version(tx, source.ref)
     if source.kind is SourceKind.UPLOAD:
-        return Origin(_uploaded(tx, source.path or ""), source.text)
+        return Origin(_uploaded(tx, source.path or ""), source.text, *maker_of(tx, source.path or ""))
+    if source.kind is SourceKind.RUN:
+        return _from_run(tx, source)
+    if source.kind is SourceKind.LOGGED_MODEL:
+        return _from_logged_model(tx, source, find_model(tx, source.logged_model))
     if source.kind is SourceKind.URI:
         return Origin(_snapshot(tx, source.text), source.text)
     if source.kind is SourceKind.OPAQUE_NAME and not _is_prompt(tx, ask):
@@ -71,6 +77,27 @@ def _by_kind(tx: ReadTx, source: Source, ask: c.RegisterVersion) -> Origin:
             source=source.text,
         )
     return Origin(None, source.text, source.run_id, source.logged_model)
+
+
+def _from_run(tx: ReadTx, source: Source) -> Origin:
+    """A run's files as they are now. 3.x clients keep a model's files apart and name it as if it lay in the run."""
+    run = find_run(tx, source.run_id)
+    if run is None:  # another server's
+        return Origin(None, source.text, source.run_id)
+    tree, path = run_tree(run), source.path or ""
+    files = _uploaded(tx, f"{tree}/{path}" if path else tree) if tree else None
+    if files is not None:
+        return Origin(files, source.text, run.id)
+    model = tx.find_model_of_run(run.id, path)
+    return _from_logged_model(tx, source, model) if model is not None else Origin(None, source.text, run.id)
+
+
+def _from_logged_model(tx: ReadTx, source: Source, model: LoggedModelRow | None) -> Origin:
+    if model is None:  # another server's
+        return Origin(None, source.text, None, source.logged_model)
+    tree = model_tree(model)
+    files = _uploaded(tx, tree) if tree else None
+    return Origin(files, source.text, source.run_id or model.source_run_id or None, model.id)
 
 
 def _is_prompt(tx: ReadTx, ask: c.RegisterVersion) -> bool:

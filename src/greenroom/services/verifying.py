@@ -15,6 +15,7 @@ from greenroom.core.replay import Deviation, Replay
 from greenroom.core.tiles import TILE_WIDTH
 from greenroom.services import answers as a
 from greenroom.services import commands as c
+from greenroom.services.damage import settle
 from greenroom.services.finding import get_model, get_version
 from greenroom.services.ports import Desk
 
@@ -202,7 +203,7 @@ def _verify_manifests(rows: Rows, report: _Report) -> None:
 
 def _verify_blobs(desk: Desk, rows: Rows, report: _Report, *, deep: bool) -> None:
     """Every blob that is named must be on disk, whole. `deep` reads every byte."""
-    sizes = {row["digest"]: row["size_bytes"] for row in rows("blob") if row["state"] == "present"}
+    sizes = {row["digest"]: row["size_bytes"] for row in rows("blob") if row["state"] != "deleting"}
     named: dict[str, str] = {}
     for table, label in (("manifest_entry", "path"), ("upload", "path")):
         for row in rows(table):
@@ -242,6 +243,8 @@ def verify_files(desk: Desk, ask: c.VerifyFiles, actor: Actor) -> a.FilesReport:
             files += 1
             if each.digest not in seen:
                 seen[each.digest] = _fault(desk, each)
+                if seen[each.digest] is not None:
+                    settle(desk, each.digest, actor)  # the version is shown as damaged from now on
                 sizes += each.size_bytes
             if seen[each.digest] is not None:
                 report.add("blob", f"{label} {each.path}", str(seen[each.digest]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from greenroom.core.canonical import canonical_text
 from greenroom.core.digest import Manifest, hex_of, manifest_of
-from greenroom.core.errors import Conflict, InvalidInput, Refused
+from greenroom.core.errors import InvalidInput, Refused
 from greenroom.core.lifecycle import delete_refusal
 from greenroom.core.model import Actor, Context, File, PromotionKind, Version
 from greenroom.core.names import (
@@ -20,12 +20,15 @@ from greenroom.core.names import (
     check_tag_value,
 )
 from greenroom.services import commands as c
+from greenroom.services.artifacts import being_deleted
 from greenroom.services.catalog import insert_model
 from greenroom.services.finding import get_model, get_version, policy_for
 from greenroom.services.limits import check_count, check_finite, check_short_text
 from greenroom.services.ports import ModelRow, WriteTx
 from greenroom.services.sources import SNAPSHOTS, Origin, resolve_origin
 from greenroom.services.tenures import close_tenure, open_stage
+from greenroom.services.tracking_models import note_version
+from greenroom.services.tracking_origin import author_of, with_facts
 from greenroom.services.views import version_view
 
 READY = "READY"
@@ -40,12 +43,15 @@ def register_version(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> Versi
     model = _model(tx, ask, actor)
     policy, _ = policy_for(tx, model)
     origin = resolve_origin(tx, ask)
+    ask = with_facts(tx, ask, origin.run_id, origin.logged_model)
     manifest = _pin(tx, origin.files) if origin.files is not None else None
     number = model.next_version
     tx.insert("version", _row(tx, ask, model, origin, manifest, actor))
     _insert_parts(tx, ask, model.id, number)
     open_stage(tx, model, number, policy.initial, actor, reason=ask.reason)
     tx.update("model", {"id": model.id}, {"next_version": number + 1, "updated_at": tx.now})
+    if origin.logged_model is not None:
+        note_version(tx, origin.logged_model, model.name, number)
     tx.record(
         "version_registered",
         actor,
@@ -88,10 +94,10 @@ def _pin(tx: WriteTx, files: tuple[File, ...]) -> Manifest:
     missing = []
     for each in manifest.entries:
         blob = tx.find_blob(each.digest)
-        if blob is None:
+        if blob is not None and blob[1] == "deleting":
+            raise being_deleted(each.digest)
+        if blob is None or blob[1] == "damaged":
             missing.append(f"{each.path} ({each.digest})")
-        elif blob[1] != "present":
-            raise Conflict(f"the blob {each.digest} is being deleted.", hint="Push it again in a moment.")
         elif blob[0] != each.size_bytes:
             raise InvalidInput(
                 f"{each.path} is said to have {each.size_bytes} bytes, its blob has {blob[0]}.", path=each.path
@@ -117,7 +123,7 @@ def _row(
         "run_link": ask.run_link or None,
         "logged_model": origin.logged_model,
         "description": ask.description,
-        "author": actor.name,
+        "author": author_of(tx, actor, origin.run_id),
         "created_at": tx.now,
         "updated_at": tx.now,
         "status": READY,

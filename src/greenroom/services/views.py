@@ -54,6 +54,7 @@ def version_view(tx: ReadTx, model: ModelRow, row: VersionRow) -> Version:
         context=_context(row.context),
         parent=Parent(row.parent_model, row.parent_version) if row.parent_model and row.parent_version else None,
         deleted=row.deleted_event is not None,
+        damaged=row.manifest is not None and tx.is_damaged(row.manifest),
     )
 
 

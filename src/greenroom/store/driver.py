@@ -5,9 +5,12 @@ The queries, the writer and the sealing of the log are written against this prot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
+
+from greenroom.core.errors import InvalidInput
+from greenroom.core.limits import bound
 
 Row = tuple[Any, ...]
 Params = Mapping[str, Any]
@@ -30,11 +33,23 @@ class Connection(Protocol):
     def run(self, sql: str, params: Params | Sequence[Any] = ()) -> int:
         """Run a change and return how many rows it touched."""
 
+    def later(self, sql: str, params: Params, *, exactly: int | None = None) -> None:
+        """Run a change before the next statement that answers something; what is wrong with it may be raised there.
+
+        RuntimeError (our bug) when it does not touch `exactly` so many rows.
+        """
+
+    def run_many(self, sql: str, rows: Iterable[Params]) -> None:
+        """Run one change for each of the rows."""
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield a query's rows inside an open snapshot, without holding them all."""
+
     def mark(self, name: str) -> str:
         """Return how a bound parameter `name` is written in this dialect."""
 
-    def begin(self) -> None:
-        """Open the writer's transaction; it holds the chain head from here on."""
+    def begin(self, *, head: bool = True) -> None:
+        """Open the writer's transaction. With `head` it holds the chain head from here on, and others wait."""
 
     def begin_schema(self) -> None:
         """Open a transaction that makes or changes tables; only one does at a time."""
@@ -66,11 +81,24 @@ class Connection(Protocol):
     def is_lost(self, error: Exception) -> bool:
         """Say whether the error means that the connection is gone, and with it what is known of a commit under way."""
 
+    def is_race(self, error: Exception) -> bool:
+        """Say whether the error means that other writers were in the way: the transaction may be run again."""
+
     def reconnect(self) -> None:
         """Connect again after a loss. Raises Unavailable when that fails, or when it is another database now."""
+
+    def tidy(self) -> None:
+        """Do what a batch leaves to do once its callers are answered. Raises what the driver raises."""
 
     def translate(self, error: Exception) -> Exception:
         """Return the error of `core.errors` that a driver's error means; other errors come back as they are."""
 
     def close(self) -> None:
         """Close; a second time is no error."""
+
+
+def search_took_too_long() -> InvalidInput:
+    """Return what a search is told that did not come to its end within the limit."""
+    most = bound("search_time")
+    text, hint = f"the search took longer than {most} s.", "Narrow the filter or ask for a smaller page."
+    return InvalidInput(text, hint=hint, limit="search_time", maximum=most)

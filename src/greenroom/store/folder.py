@@ -13,6 +13,8 @@ from typing import Any
 from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound, Unavailable
 from greenroom.store.compiled.sqlite import DDL
 from greenroom.store.database import DatabaseStore, make_schema, wall_clock
+from greenroom.store.durable import make_folder, sync_names
+from greenroom.store.health import Health
 from greenroom.store.inspection import page_findings, stored_rows
 from greenroom.store.keys import KEY_FILE, load_signer
 from greenroom.store.lock import ServerLock, check_not_served, turn
@@ -27,8 +29,10 @@ BLOBS = "blobs"
 class FolderStore(DatabaseStore):
     """The store of one data folder. `serve=True` owns the folder until `close`."""
 
-    def __init__(self, folder: Path, *, create: bool, serve: bool, clock: Clock = wall_clock) -> None:
-        """Open or make.
+    def __init__(
+        self, folder: Path, *, create: bool, serve: bool, clock: Clock = wall_clock, floor_bytes: int = 0
+    ) -> None:
+        """Open or make. `floor_bytes` of the disk are kept free, see `store.health`.
 
         Raises NotFound (no registry there), Conflict (a server owns it), Unavailable, IntegrityFailure.
         """
@@ -39,7 +43,8 @@ class FolderStore(DatabaseStore):
             self._lock.acquire()
         try:
             signer = load_signer(folder, create=create and not (folder / DATABASE).exists())
-            super().__init__(self._open_for_writing(create=create), signer, serve=serve, clock=clock)
+            db = self._open_for_writing(create=create)
+            super().__init__(db, signer, serve=serve, clock=clock, health=Health(folder, floor_bytes=floor_bytes))
         except BaseException:
             self._release()
             raise
@@ -59,10 +64,22 @@ class FolderStore(DatabaseStore):
                     make_schema(db, DDL)
                 else:
                     bring_up_to_date(db)
+                    db.recover()
+                self._sync_names()
             except BaseException as exc:
+                ours = db.translate(exc) if isinstance(exc, Exception) else exc
                 db.close()
-                raise db.translate(exc) if isinstance(exc, Exception) else exc from exc
+                raise ours from exc
         return db
+
+    def _sync_names(self) -> None:
+        """Make the names of the database and its log durable. SQLite does that too, and keeps a failure to itself."""
+        try:
+            sync_names(self.folder)
+        except OSError as exc:
+            raise Unavailable(
+                f"the folder {self.folder} could not be made durable: {exc.strerror}.", hint="Look at the disk."
+            ) from exc
 
     def _refuse_emptied(self, *, create: bool) -> None:
         """Raise IntegrityFailure when an empty database is damage: only a first start that was cut off leaves one."""
@@ -87,11 +104,11 @@ class FolderStore(DatabaseStore):
 
     def rows(self) -> contextlib.AbstractContextManager[Callable[[str], Iterator[dict[str, Any]]]]:
         """The raw rows of every table, read past the page checksums, for verification."""
-        return stored_rows(self.folder)
+        return stored_rows(self.folder / DATABASE)
 
     def pages(self) -> Iterator[tuple[str, str]]:
         """What is wrong with the database file below the tables: (where, what) pairs."""
-        return page_findings(self.folder)
+        return page_findings(self.folder / DATABASE)
 
     def announce(self, url: str) -> None:
         """Tell those who find the folder owned where to go."""
@@ -99,8 +116,12 @@ class FolderStore(DatabaseStore):
             self._lock.announce(url)
 
     def before_end(self) -> None:
-        """See `DatabaseStore`: a server leaves one whole database file behind."""
-        if self._lock is not None and isinstance(self._db, SQLite):
+        """See `DatabaseStore`: a server leaves one whole database file behind, unless an fsync failed."""
+        if not isinstance(self._db, SQLite):
+            return
+        if self.health.is_final():
+            self._db.leave_wal()
+        elif self._lock is not None:
             self._db.checkpoint_wal()
 
     def close(self) -> None:
@@ -123,7 +144,7 @@ def _prepare(folder: Path, *, create: bool) -> None:
             folder=str(folder),
         )
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         found = [each.name for each in folder.iterdir()]
     except OSError as exc:
         raise Unavailable(

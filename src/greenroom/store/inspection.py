@@ -14,8 +14,8 @@ from typing import Any
 
 import apsw
 
-from greenroom.store.compiled.sqlite import COLUMNS, KEYS
 from greenroom.store.sqlite import SQLite
+from greenroom.store.texts import select_text
 
 _PAGE = 4096
 _TRIES = 5  # a checkpoint may be writing the very page that is read
@@ -24,35 +24,31 @@ _MAGIC = (0x377F0682, 0x377F0683)
 
 
 @contextlib.contextmanager
-def stored_rows(folder: Path) -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
-    """Give a function from a table's name to its rows by column, in key order, all from one snapshot."""
-    db = SQLite(folder / "greenroom.db", checksums=False)
+def stored_rows(path: Path, *, read_only: bool = False) -> Iterator[Callable[[str], Iterator[dict[str, Any]]]]:
+    """Give a function from a table's name to its rows by column, in key order, all from one snapshot of the file."""
+    db = SQLite(path, checksums=False, read_only=read_only)
     try:
         with db.snapshot():
 
             def rows(table: str) -> Iterator[dict[str, Any]]:
-                columns = COLUMNS[table]
-                names = ", ".join(f'"{column}"' for column in columns)
-                order = ", ".join(f'"{column}"' for column in KEYS[table])
-                for row in db.raw.execute(f'SELECT {names} FROM "{table}" ORDER BY {order}'):
-                    yield dict(zip(columns, row, strict=True))
+                for row in db.stream(select_text(db, table)):
+                    yield dict(zip(db.columns[table], row, strict=True))
 
             yield rows
     finally:
         db.close()
 
 
-def page_findings(folder: Path) -> Iterator[tuple[str, str]]:
+def page_findings(path: Path, *, read_only: bool = False) -> Iterator[tuple[str, str]]:
     """Yield (where, what) for everything wrong with the file: pages, write-ahead log, structure, references."""
-    path = folder / "greenroom.db"
-    yield from _bad_pages(path)
+    yield from _bad_pages(path, read_only=read_only)
     yield from _bad_wal(path.with_name(path.name + "-wal"))
-    yield from _bad_structure(path)
+    yield from _bad_structure(path, read_only=read_only)
 
 
-def _bad_pages(path: Path) -> Iterator[tuple[str, str]]:
+def _bad_pages(path: Path, *, read_only: bool) -> Iterator[tuple[str, str]]:
     """Every page carries a checksum in its last bytes; a page that fails it was changed by something else than us."""
-    judge = SQLite(path).raw
+    judge = SQLite(path, read_only=read_only).raw
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -74,8 +70,8 @@ def _page_is_whole(judge: apsw.Connection, file: Any, number: int) -> bool:
     return False
 
 
-def _bad_structure(path: Path) -> Iterator[tuple[str, str]]:
-    db = SQLite(path, checksums=False)
+def _bad_structure(path: Path, *, read_only: bool) -> Iterator[tuple[str, str]]:
+    db = SQLite(path, checksums=False, read_only=read_only)
     try:
         for (text,) in db.raw.execute("PRAGMA integrity_check(20)"):
             if text != "ok":

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from greenroom.core.errors import IntegrityFailure, Unavailable
 
 KEY_FILE = "audit.key"
+_DISTINCT_BYTES = 12  # of 32 by chance, fewer come once in 10 to the 25 keys
 
 
 class FileSigner:
@@ -54,20 +55,34 @@ class FileSigner:
 def load_signer(folder: Path, *, create: bool) -> FileSigner:
     """Return the folder's signer, making the key when `create` and there is none.
 
-    Raises IntegrityFailure for a damaged or missing key file, Unavailable when others can read it.
+    Raises IntegrityFailure for a damaged or missing key file, Unavailable when others can read it or we cannot.
     """
     path = folder / KEY_FILE
     if create and not path.exists():
-        _make(path)
+        try:
+            _make(path)
+        except OSError as exc:
+            raise Unavailable(
+                f"the signing key {path} cannot be made: {exc.strerror}.", hint="Check the folder and its disk."
+            ) from exc
     try:
         text = path.read_text(encoding="utf-8")
         if os.name == "posix" and path.stat().st_mode & 0o077:
             raise Unavailable(f"others can read the signing key {path}.", hint=f"Run: chmod 600 {path}")
         found = json.loads(text)
-        return FileSigner(found["name"], bytes.fromhex(found["ed25519"]))
-    except OSError as exc:
+        seed = bytes.fromhex(found["ed25519"])
+        if len(set(seed)) < _DISTINCT_BYTES:
+            raise IntegrityFailure(
+                f"the signing key {path} is weak: it was not made by chance.", hint="Restore the real one."
+            )
+        return FileSigner(found["name"], seed)
+    except FileNotFoundError as exc:
         raise IntegrityFailure(
-            f"the signing key {path} cannot be read: {exc.strerror}.", hint="Restore it from your backup."
+            f"the signing key {path} cannot be read: there is none.", hint="Restore it from your backup."
+        ) from exc
+    except OSError as exc:
+        raise Unavailable(
+            f"the signing key {path} cannot be read: {exc.strerror}.", hint="Check the disk and the file's rights."
         ) from exc
     except (ValueError, KeyError, TypeError) as exc:
         raise IntegrityFailure(f"the signing key {path} is damaged.", hint="Restore it from your backup.") from exc

@@ -84,15 +84,17 @@ class ServerLock:
         if self._fd is None:
             raise RuntimeError("announce before acquire")
         text = json.dumps({"pid": os.getpid(), "url": url}).encode()
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text, 0) if hasattr(os, "pwrite") else _write_at_start(self._fd, text)
+        with contextlib.suppress(OSError):  # on a full disk: a server that is not told of still answers
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text, 0) if hasattr(os, "pwrite") else _write_at_start(self._fd, text)
 
     def release(self) -> None:
         """Give the folder back; a second time is no error."""
         if self._fd is not None:
-            os.ftruncate(self._fd, 0)
-            os.close(self._fd)
-            self._fd = None
+            fd, self._fd = self._fd, None
+            with contextlib.suppress(OSError):  # what it says only counts while the lock is held
+                os.ftruncate(fd, 0)
+            os.close(fd)
 
 
 def _write_at_start(fd: int, text: bytes) -> None:

@@ -49,6 +49,11 @@ class CatalogReads:
         row = self.db.one(self.db.sql["version_row"], {"model_id": model_id, "version": version})
         return VersionRow(*row) if row else None
 
+    def versions_made_from(self, model: str, version: int, limit: int) -> list[tuple[str, int]]:
+        """Return (model, number) of the versions whose parent is this one, oldest model first."""
+        rows = self.db.all(self.db.sql["versions_made_from"], {"model": model, "version": version, "limit": limit})
+        return [(str(name), int(number)) for name, number in rows]
+
     def version_tags(self, model_id: int, version: int) -> dict[str, str]:
         """Return a version's tags, by key."""
         return dict(self.db.all(self.db.sql["version_tags"], {"model_id": model_id, "version": version}))

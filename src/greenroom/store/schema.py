@@ -99,6 +99,7 @@ Index("ix_version_updated", version.c.updated_at, version.c.model_id, version.c.
 Index("ix_version_created", version.c.created_at, version.c.model_id, version.c.version)
 Index("ix_version_run", version.c.run_id)
 Index("ix_version_manifest", version.c.manifest)
+Index("ix_version_parent", version.c.parent_model, version.c.parent_version)
 
 version_tag = table(
     "version_tag", key("model_id", BigInteger), key("version", BigInteger), key("key"), string("value"), _of_version()

@@ -21,13 +21,13 @@ def seal_batch(db: Connection, texts: Texts, signer: Signer, head: Head, events:
     new, entries = seal(head, events, at)
     insert = texts.insert("audit_entry")
     for entry in entries:
-        db.run(insert, _row(entry))
+        db.later(insert, _row(entry))
     for tile in full_tiles_after(head.size, new.size):
         row = {"level": tile.level, "position": tile.index, "hashes": stored_tile(db, tile)}
-        db.run(texts.insert("audit_tile"), row)
+        db.later(texts.insert("audit_tile"), row)
     note = sign_note(checkpoint_body(signer.name, new.size, new.root), signer.name, signer.public_key, signer.sign)
     values = {"size": new.size, "last": new.last, "frontier": new.frontier.to_bytes(), "note": note}
-    db.run(texts.update("audit_head", ("id",), tuple(values)), {"k_id": 1, **values})
+    db.later(texts.update("audit_head", ("id",), tuple(values)), {"k_id": 1, **values}, exactly=1)
     return new
 
 

@@ -11,15 +11,16 @@ import contextlib
 import errno
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apsw
 import apsw.sqlite_extra
 
-from greenroom.core.errors import Conflict, IntegrityFailure, InvalidInput, StorageFull, Unavailable
+from greenroom.core.errors import Conflict, IntegrityFailure, StorageFull, Unavailable
 from greenroom.store.compiled import sqlite as compiled
-from greenroom.store.driver import Params, Row
+from greenroom.store.driver import Params, Row, search_took_too_long
+from greenroom.store.health import SyncFailed
 
 OLDEST_SQLITE = 3_051_003
 CHECKSUM_VFS = "cksmvfs"
@@ -27,7 +28,9 @@ OS_VFS = next(name for name in apsw.vfs_names() if name != CHECKSUM_VFS)  # load
 _CHECKSUM_BYTES = 8
 _BUSY_MS = 5_000
 _STEPS_BETWEEN_CHECKS = 20_000
-_NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_CHECKPOINT_PAGES = 1000
+_SYNC_ERRORS = {apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC}
 
 
 @functools.cache
@@ -62,17 +65,24 @@ class SQLite:
         if create:
             flags |= apsw.SQLITE_OPEN_CREATE
         self.path = path
+        self._wal_pages = 0
         try:
             self._db = apsw.Connection(
                 str(path), flags=flags, vfs=CHECKSUM_VFS if checksums else OS_VFS, statementcachesize=256
             )
+        except apsw.Error as exc:
+            raise translate(exc, path) from exc
+        try:
             self._set(create=create, read_only=read_only)
         except apsw.Error as exc:
-            raise self.translate(exc) from exc
+            ours = self.translate(exc)
+            self._db.close()
+            raise ours from exc
 
     def _set(self, *, create: bool, read_only: bool) -> None:
         db = self._db
         db.set_busy_timeout(_BUSY_MS)
+        db.set_wal_hook(self._note_pages)  # in place of SQLite's own checkpoint, which keeps a failed fsync to itself
         if create and not db.execute("SELECT count(*) FROM sqlite_schema").get:
             db.reserve_bytes("main", _CHECKSUM_BYTES)
             db.execute("PRAGMA page_size = 4096")
@@ -110,12 +120,26 @@ class SQLite:
         self._db.execute(sql, params)
         return self._db.changes()
 
+    def later(self, sql: str, params: Params, *, exactly: int | None = None) -> None:
+        """See `Connection.later`: at once, for there is no network to wait for."""
+        touched = self.run(sql, params)
+        if exactly is not None and touched != exactly:
+            raise RuntimeError(f"{sql!r} touched {touched} rows")
+
+    def run_many(self, sql: str, rows: Iterable[Params]) -> None:
+        """See `Connection.run_many`."""
+        self._db.executemany(sql, rows)
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        """See `Connection.stream`."""
+        yield from self._db.execute(sql)
+
     def mark(self, name: str) -> str:
         """See `Connection.mark`."""
         return f":{name}"
 
-    def begin(self) -> None:
-        """See `Connection.begin`."""
+    def begin(self, *, head: bool = True) -> None:
+        """See `Connection.begin`: who writes has the whole database anyway."""
         self._db.execute("BEGIN IMMEDIATE")
 
     def begin_schema(self) -> None:
@@ -168,8 +192,23 @@ class SQLite:
         found = self._db.execute("PRAGMA data_version").get
         return found if isinstance(found, int) else None
 
+    def _note_pages(self, db: apsw.Connection, name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def tidy(self) -> None:
+        """See `Connection.tidy`: bring a write-ahead log that has grown into the database, as far as readers allow."""
+        if self._wal_pages >= _CHECKPOINT_PAGES:
+            self._wal_pages = 0
+            with contextlib.suppress(apsw.BusyError, apsw.LockedError):  # the next batch tries again
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
     def is_lost(self, error: Exception) -> bool:
         """See `Connection.is_lost`: a file does not go away."""
+        return False
+
+    def is_race(self, error: Exception) -> bool:
+        """See `Connection.is_race`: who writes has the database to itself, and nobody can be in the way."""
         return False
 
     def reconnect(self) -> None:
@@ -178,12 +217,33 @@ class SQLite:
 
     def translate(self, error: Exception) -> Exception:
         """See `Connection.translate`."""
-        return translate(error, self.path)
+        return translate(error, self.path, self._db.system_errno if isinstance(error, apsw.IOError) else 0)
+
+    def leave_wal(self) -> None:
+        """See to it that closing touches no file: after a failed fsync only a new process may read and go on."""
+        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+    def recover(self) -> None:
+        """Bring what a crash left in the write-ahead log into the database, so that its file is whole by itself.
+
+        Power that goes in the middle of a checkpoint tears pages of the file. Every reader gets them from the log, but
+        who looks at the file alone (verification, a copy) would take them for damage. Raises Unavailable.
+        """
+        try:
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as exc:
+            ours = self.translate(exc)
+            if not isinstance(ours, Conflict | StorageFull):  # in use, or no room: the log serves as well
+                raise ours from exc
 
     def checkpoint_wal(self) -> None:
         """Bring the write-ahead log into the database file (at a clean end)."""
-        with contextlib.suppress(apsw.BusyError):  # a reader elsewhere: the next start does it
+        try:
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:  # a reader elsewhere: the next start does it
+            pass
+        except (apsw.IOError, apsw.FullError):  # nothing is lost: what is in the log is read from there
+            self.leave_wal()
 
     def close(self) -> None:
         """See `Connection.close`."""
@@ -195,8 +255,11 @@ class SQLite:
         return self._db
 
 
-def translate(error: Exception, path: Path) -> Exception:
-    """Return what an apsw error means to a caller; another error comes back as it is (our bug)."""
+def translate(error: Exception, path: Path, system_errno: int = 0) -> Exception:
+    """Return what an apsw error means to a caller; another error comes back as it is (our bug).
+
+    `system_errno` is the operating system's reason for an I/O error, 0 when it is not known.
+    """
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return Conflict("the database is busy.", hint="Another process holds it; try again in a moment.")
     if isinstance(error, apsw.ConstraintError):
@@ -204,7 +267,7 @@ def translate(error: Exception, path: Path) -> Exception:
     if isinstance(error, apsw.FullError):
         return StorageFull("the disk is full; nothing was changed.", hint="Free some space; reading goes on meanwhile.")
     if isinstance(error, apsw.InterruptError):
-        return InvalidInput("the search takes too long.", hint="Narrow the filter or ask for a smaller page.")
+        return search_took_too_long()
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return IntegrityFailure(f"the database {path.name} is damaged: {error}.", hint="Run: greenroom audit verify")
     if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
@@ -212,16 +275,22 @@ def translate(error: Exception, path: Path) -> Exception:
             f"the database {path} cannot be opened for writing: {error}.", hint="Check the folder and its rights."
         )
     if isinstance(error, apsw.IOError):
-        return _translate_io(error, path)
+        return _translate_io(error, path, system_errno)
     return error
 
 
-def _translate_io(error: apsw.IOError, path: Path) -> Exception:
-    if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+def _translate_io(error: apsw.IOError, path: Path, system_errno: int) -> Exception:
+    kind = getattr(error, "extendedresult", 0)
+    if kind in _SYNC_ERRORS:
+        return SyncFailed(
+            f"{path.name} could not be made durable ({error}); whether this change was made shows after a restart.",
+            hint="Restart the server, then ask again with the same Idempotency-Key.",
+        )
+    if kind == apsw.SQLITE_IOERR_DATA:
         return IntegrityFailure(
             f"a page of the database {path.name} is not what was written.", hint="Run: greenroom audit verify"
         )
-    if getattr(error, "errno", None) in _NO_SPACE:
+    if system_errno in _NO_SPACE:
         return StorageFull("the disk is full; nothing was changed.", hint="Free some space; reading goes on meanwhile.")
     return Unavailable(
         f"the database {path.name} cannot be read or written: {error}.", hint="Check the disk, then start again."

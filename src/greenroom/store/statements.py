@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, func, or_, select
 
 from greenroom.store import schema as s
+from greenroom.store.statements_tracking import TRACKING
 
 _m, _v, _t, _p = s.model.c, s.version.c, s.tenure.c, s.promotion.c
 _open = _t.until_event.is_(None)
@@ -95,6 +96,11 @@ VERSIONS: dict[str, Select[Any]] = {
         )
     )
     .where(_v.model_id == _b("model_id"), _v.deleted_event.is_(None)),
+    "versions_made_from": select(_m.name, _v.version)
+    .join_from(s.version, s.model, _m.id == _v.model_id)
+    .where(_v.parent_model == _b("model"), _v.parent_version == _b("version"), _m.deleted_event.is_(None))
+    .order_by(_m.id, _v.version)
+    .limit(_b("limit")),
     "pinned_versions": select(_m.id, _m.name, _v.version, _v.manifest)
     .join_from(s.model, s.version, _m.id == _v.model_id)
     .where(_v.manifest.is_not(None))
@@ -143,9 +149,44 @@ LIFECYCLES: dict[str, Select[Any]] = {
 }
 
 _f = s.manifest_entry.c
+_blob = select(s.blob.c.digest, s.blob.c.size_bytes, s.blob.c.state, s.blob.c.at)
+_unsettled = s.blob.c.state != "present"  # as the partial index says it: blobs that are damaged or being deleted
 ARTIFACTS: dict[str, Select[Any]] = {
     "blob": select(s.blob.c.size_bytes, s.blob.c.state).where(s.blob.c.digest == _b("digest")),
     "blobs": select(s.blob.c.digest, s.blob.c.size_bytes, s.blob.c.state).order_by(s.blob.c.digest),
+    "blob_row": _blob.where(s.blob.c.digest == _b("digest")),
+    "blobs_after": _blob.where(s.blob.c.digest > _b("after")).order_by(s.blob.c.digest).limit(_b("limit")),
+    "blobs_in_state": _blob.where(_unsettled, s.blob.c.state == _b("state")).order_by(s.blob.c.digest),
+    "blob_totals": select(func.count(), func.coalesce(func.sum(s.blob.c.size_bytes), 0)).select_from(s.blob),
+    "unused_blobs": _blob.where(
+        s.blob.c.digest > _b("after"),
+        s.blob.c.state != "deleting",
+        s.blob.c.at <= _b("until"),
+        ~select(_f.digest).where(_f.digest == s.blob.c.digest).exists(),
+        ~select(s.upload.c.digest).where(s.upload.c.digest == s.blob.c.digest).exists(),
+    )
+    .order_by(s.blob.c.digest)
+    .limit(_b("limit")),
+    "blob_in_manifest": select(_f.manifest).where(_f.digest == _b("digest")).limit(1),
+    "blob_in_upload": select(s.upload.c.path).where(s.upload.c.digest == _b("digest")).limit(1),
+    "blob_versions": select(_m.name, _v.version)
+    .select_from(s.manifest_entry)
+    .join(s.version, _v.manifest == _f.manifest)
+    .join(s.model, _m.id == _v.model_id)
+    .where(_f.digest == _b("digest"))
+    .order_by(_m.name, _v.version)
+    .limit(_b("limit")),
+    "damaged_in_manifest": select(s.blob.c.digest)
+    .where(
+        _unsettled,
+        s.blob.c.state == "damaged",
+        select(_f.digest).where(_f.digest == s.blob.c.digest, _f.manifest == _b("manifest")).exists(),
+    )
+    .limit(1),
+    "unnamed_manifests": select(s.manifest.c.digest)
+    .where(s.manifest.c.digest > _b("after"), ~select(_v.manifest).where(_v.manifest == s.manifest.c.digest).exists())
+    .order_by(s.manifest.c.digest)
+    .limit(_b("limit")),
     "manifest": select(s.manifest.c.digest, s.manifest.c.size_bytes, s.manifest.c.file_count).where(
         s.manifest.c.digest == _b("digest")
     ),
@@ -186,10 +227,21 @@ AUDIT: dict[str, Select[Any]] = {
     "request_key": select(_k.fingerprint, _k.outcome).where(
         _k.principal == _b("principal"), _k.route == _b("route"), _k.key == _b("key")
     ),
+    "old_request_keys": select(_k.principal, _k.route, _k.key).where(_k.at < _b("before")).limit(_b("limit")),
+    "old_request_keys_count": select(func.count()).select_from(s.request_key).where(_k.at < _b("before")),
     "meta": select(s.meta.c.value).where(s.meta.c.key == _b("key")),
 }
 
-STATEMENTS: dict[str, Select[Any]] = {**MODELS, **VERSIONS, **SLOTS, **PROMOTIONS, **LIFECYCLES, **ARTIFACTS, **AUDIT}
+STATEMENTS: dict[str, Select[Any]] = {
+    **MODELS,
+    **VERSIONS,
+    **SLOTS,
+    **PROMOTIONS,
+    **LIFECYCLES,
+    **ARTIFACTS,
+    **AUDIT,
+    **TRACKING,
+}
 
 # Without statistics SQLite cannot know that few tenures are open and many closed, and would walk through a slot's whole
 # history to find its holder. PostgreSQL keeps statistics and needs no word from us.

@@ -12,15 +12,24 @@ from typing import Any
 from greenroom.store.driver import Connection
 
 
+def select_text(db: Connection, table: str) -> str:
+    """Return the query for all rows of a table, by column, in the order of its primary key."""
+    names = ", ".join(f'"{column}"' for column in db.columns[table])
+    order = ", ".join(f'"{column}"' for column in db.keys[table])
+    return f'SELECT {names} FROM "{table}" ORDER BY {order}'
+
+
 class Texts:
     """Writes the change statements for one dialect."""
 
     def __init__(self, db: Connection) -> None:
         self._columns = db.columns
+        self._keys = db.keys
         self._mark = db.mark
         self.insert = functools.cache(self._insert)
         self.update = functools.cache(self._update)
         self.delete = functools.cache(self._delete)
+        self.replace = functools.cache(self._replace)
         mark = db.mark
         below = f'"path" >= {mark("low")} AND "path" < {mark("high")}'
         self.delete_uploads = f'DELETE FROM "upload" WHERE "path" = {mark("path")} OR ({below})'
@@ -41,6 +50,18 @@ class Texts:
         tail = " ON CONFLICT DO NOTHING" if keep else ""
         return f'INSERT INTO "{table}" ({names}) VALUES ({values}){tail}'
 
+    def _replace(self, table: str) -> str:
+        """INSERT that overwrites the row with the same primary key."""
+        kept = [column for column in self._columns[table] if column not in self._keys[table]]
+        sets = ", ".join(f'"{column}" = excluded."{column}"' for column in kept)
+        return f"{self._insert(table)} ON CONFLICT ({_listed(self._keys[table])}) DO UPDATE SET {sets}"
+
+    @property
+    def newest(self) -> str:
+        """INSERT that overwrites the newest point of a run's metric if the new one is newer: `core.tracking.rank`."""
+        ranks = [f"({row}.step, {row}.timestamp, {row}.value, 1 - {row}.is_nan)" for row in ("excluded", "run_metric")]
+        return f"{self.replace('run_metric')} WHERE {' > '.join(ranks)}"
+
     def _update(self, table: str, key: tuple[str, ...], changes: tuple[str, ...]) -> str:
         self._check(table, key + changes)
         sets = ", ".join(f'"{column}" = {self._mark(column)}' for column in changes)
@@ -57,3 +78,7 @@ class Texts:
         unknown = set(names) - set(self._columns[table])
         if unknown:
             raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

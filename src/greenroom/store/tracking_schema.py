@@ -65,7 +65,7 @@ run = table(
     string("name"),
     string("user_id"),
     string("status"),
-    integer("start_time", null=True),
+    integer("start_time"),  # the time of the request where the client gives none: runs are listed by it
     integer("end_time", null=True),
     integer("deleted_at", null=True),
     ForeignKeyConstraint(["experiment_id"], ["experiment.id"]),

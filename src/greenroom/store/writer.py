@@ -22,7 +22,9 @@ from greenroom.core.codec import from_plain, loads_strict, to_plain
 from greenroom.core.errors import Conflict, Refused, RequestReused, Unavailable
 from greenroom.core.model import Actor
 from greenroom.services.ports import Request, Signer
+from greenroom.store.continuity import Continuity, OtherLog, leaf_at
 from greenroom.store.driver import Connection
+from greenroom.store.health import Health
 from greenroom.store.sealing import seal_batch
 from greenroom.store.texts import Texts
 from greenroom.store.tx import ReadTx, UseCase, WriteTx
@@ -32,7 +34,15 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 64
 MAX_TRIES = 5
-_PAUSE_S = 0.02
+PROBE = "probe"  # the route of a write that changes nothing and shows that writing is possible
+UPKEEP = "upkeep"  # the route of the steps by which files are collected and repaired
+_FILLING = "x" * (64 << 10)
+RUN_LIMIT_S = 20.0
+"""No batch is tried again after so long, and an outcome that cannot be found out until then is said to be unknown."""
+GONE_LIMIT_S = 2.0  # a database that cannot be reached is said to be gone, and the caller asks again
+_PAUSE_S = 0.01
+_ASK_AGAIN_S = 0.1
+_TOUCH = "UPDATE audit_head SET size = size WHERE id = 1"
 _LOG = logging.getLogger("greenroom.store")
 Clock = Callable[[], int]
 
@@ -56,6 +66,7 @@ class Job:
     route: str
     result: Any
     future: Future[Any] = field(default_factory=Future)
+    logs_only: bool = False  # it adds to runs and needs no chain head (`services.api.Mode.LOG`)
     waiter: Waiter | None = None  # set where somebody on an event loop waits instead of `future`
 
 
@@ -68,79 +79,182 @@ class _Outcome:
     error: Exception | None = None
 
 
+@dataclass(frozen=True)
+class _Doubt:
+    """A batch whose commit got no answer: either the log has it, with all its outcomes, or none of it happened."""
+
+    head: Head
+    outcomes: list[_Outcome]
+    jobs: list[Job]
+    until: float  # time.monotonic(): the callers are told that nobody knows
+
+
 class BatchRunner:
     """Runs batches on one connection. The caller sees to it that only one runs at a time."""
 
-    def __init__(self, db: Connection, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self, db: Connection, signer: Signer, clock: Clock, health: Health, continuity: Continuity | None = None
+    ) -> None:
         self._db = db
         self._signer = signer
         self._clock = clock
+        self._health = health
+        self._continuity = continuity or Continuity()
         self._texts = Texts(db)
-        self._in_doubt: tuple[Head, list[_Outcome]] | None = None  # a commit under way, and what it will answer
+        self._doubt: _Doubt | None = None
+        self._lost = False  # whether this batch met a lost connection before
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Say whether callers wait to hear if a commit took place; `run` finds out, also without new jobs."""
+        return self._doubt is not None
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Run the jobs in one transaction and answer each of them, whatever happens. Never raises.
 
-        A lost race or a lost connection is tried again, with jitter; a commit whose answer was lost is settled first.
+        A lost race or a lost connection is tried again, with jitter. A commit whose answer was lost is settled first;
+        while the database is gone its callers wait (`is_in_doubt`), and nobody else does.
+        Nothing is tried while the store must not write.
         """
-        outcomes: list[_Outcome] | None = None
-        for attempt in range(MAX_TRIES):
+        waiting, began = self._admitted(jobs), time.monotonic()
+        if not waiting and self._doubt is None:
+            return
+        for attempt in range(1, MAX_TRIES + 1):
             try:
-                outcomes = self._settled() or self._transaction(jobs)
+                waiting = self._settled() + waiting
+                _answer_all(self._transaction(waiting) if waiting else [])
                 break
             except Exception as exc:  # noqa: BLE001 - the batch is lost: every caller must hear it, whatever it was
-                error = self._db.translate(exc)
-                again = self._db.is_lost(exc) or isinstance(error, Conflict)
-                self._abandon(lost=self._db.is_lost(exc))
-                if not again or attempt + 1 == MAX_TRIES:
-                    outcomes = [_Outcome(job, error=error) for job in jobs]
+                lost = self._db.is_lost(exc)
+                gone = self._abandon(lost=lost)
+                error = gone or self._db.translate(exc)
+                if self._doubt is not None:
+                    waiting = [job for job in waiting if all(job is not each for each in self._doubt.jobs)]
+                again = (lost or isinstance(error, Conflict)) and not isinstance(error, OtherLog)
+                too_late = time.monotonic() - began > (GONE_LIMIT_S if gone else RUN_LIMIT_S)
+                if not again or too_late or attempt == MAX_TRIES:
+                    self._health.met(error)
+                    _answer_all([_Outcome(job, error=error) for job in waiting])
                     break
-                time.sleep(random.uniform(0, _PAUSE_S * 2**attempt))  # noqa: S311 - no secret, only jitter
-        self._in_doubt = None
-        _answer_all(outcomes or [])
+                time.sleep(random.uniform(0, _PAUSE_S * 2 ** (attempt - 1)))  # noqa: S311 - no secret, only jitter
+        if self._doubt is not None and time.monotonic() > self._doubt.until:
+            self.give_up()
+        self._tidy()
 
-    def _settled(self) -> list[_Outcome] | None:
-        """Return the outcomes of a commit whose answer was lost, if it took place, else None.
+    def give_up(self) -> None:
+        """Tell those who wait for the outcome of a lost commit that it is not known."""
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None:
+            error = Unavailable(
+                "the database was lost while this change was made durable; whether it took place is not known.",
+                hint="Look, or ask again with the same Idempotency-Key.",
+                outcome="unknown",
+            )
+            _answer_all([_Outcome(job, error=error) for job in doubt.jobs])
 
-        Raises what the database raises while it cannot be asked.
+    def _admitted(self, jobs: Sequence[Job]) -> list[Job]:
+        """Answer those who may not write now, and return the others: upkeep makes room, so it may use what is left."""
+        refusal = self._health.refusal()
+        if refusal is None:
+            return list(jobs)
+        kept = [] if self._health.is_final() else [job for job in jobs if job.route == UPKEEP]
+        _answer_all([_Outcome(job, error=refusal) for job in jobs if not kept or job.route != UPKEEP])
+        return kept
+
+    def _tidy(self) -> None:
+        """Do what can wait until everybody is answered. What fails here has cost nobody anything yet."""
+        if self._health.is_final():
+            return
+        try:
+            self._db.tidy()
+        except Exception as exc:  # noqa: BLE001 - nobody is left to answer; the health says what it means
+            self._health.met(self._db.translate(exc))
+
+    def _settled(self) -> list[Job]:
+        """Answer a commit whose answer was lost if it took place; return its jobs if not: they are to be run again.
+
+        The chain head is locked for the look. Without that, a commit that is still under way at the other end of the
+        lost connection would be missed, and done again behind its back. And having found it is not enough: it may be
+        visible and not yet on the standby (a wait that was cut short), so it counts from the next durable commit on.
         """
-        if self._in_doubt is None:
-            return None
-        head, outcomes = self._in_doubt
-        found = self._db.all(self._db.sql["audit_leaves"], {"after": head.size - 1, "until": head.size})
-        if [row[0] for row in found] == [head.last]:
-            return outcomes
-        self._in_doubt = None
-        return None
+        doubt = self._doubt
+        if doubt is None:
+            return []
+        self._db.begin()
+        if leaf_at(self._db, doubt.head.size) != doubt.head.last:
+            self._db.rollback()
+            self._doubt = None
+            return doubt.jobs
+        self._db.run(_TOUCH)
+        self._db.commit()
+        self._doubt = None
+        self._continuity.advance(doubt.head)
+        _answer_all(doubt.outcomes)
+        return []
+
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        """Open the transaction; one that only logs leaves the chain head to others.
+
+        Unless a commit of these jobs may have got lost on its way: what they log may then be there already, perhaps not
+        yet on the standby, and a transaction that changes nothing would not wait for it.
+        """
+        self._db.begin(head=self._lost or not all(job.logs_only for job in jobs))
+        if self._lost:
+            self._db.run(_TOUCH)
 
     def _transaction(self, jobs: Sequence[Job]) -> list[_Outcome]:
-        self._db.begin()
+        self._begin(jobs)
         head, _ = ReadTx(self._db).audit_head()
+        self._continuity.require(head)
         now = self._clock()
         outcomes: list[_Outcome] = []
         events: list[Event] = []
         for job in jobs:
-            tx = WriteTx(self._db, self._texts, head=head, before=len(events), now=now, request=job.request.id)
-            outcome = self._request(tx, job)
+            outcome, event = self._turn(job, head, len(events), now)
             outcomes.append(outcome)
-            if outcome.error is None and tx.event is not None:
-                events.append(tx.event)
+            events += [event] if event is not None else []
         if events:
-            self._in_doubt = (seal_batch(self._db, self._texts, self._signer, head, events, now), outcomes)
-        self._db.commit()
+            head = seal_batch(self._db, self._texts, self._signer, head, events, now)
+            self._doubt = _Doubt(head, outcomes, list(jobs), time.monotonic() + RUN_LIMIT_S)
+        try:
+            self._db.commit()
+        except Exception as exc:
+            if not self._db.is_lost(exc):
+                self._doubt = None  # the database said no: nothing of it took place
+            raise
+        self._doubt = None
+        self._continuity.advance(head)
+        if events or any(each.job.route == PROBE or each.job.logs_only for each in outcomes if each.error is None):
+            self._health.wrote()
         return outcomes
+
+    def _turn(self, job: Job, head: Head, before: int, now: int) -> tuple[_Outcome, Event | None]:
+        """Give one request its turn; return how it ended, and its event if it made one."""
+        tx = WriteTx(
+            self._db,
+            self._texts,
+            head=head,
+            before=before,
+            now=now,
+            request=job.request.id,
+            logs_only=job.logs_only,
+        )
+        outcome = self._request(tx, job)
+        return outcome, tx.event if outcome.error is None else None
 
     def _request(self, tx: WriteTx, job: Job) -> _Outcome:
         self._db.savepoint()
         try:
             value = self._once(tx, job)
             tx.finish()
+            self._db.release()
         except Exception as exc:
-            if self._db.is_lost(exc):
+            if self._db.is_lost(exc) or self._db.is_race(exc):
                 raise
+            error = self._db.translate(exc)  # before the roll-back, which may have a reason of its own
             self._roll_back(exc)
-            return _Outcome(job, error=self._db.translate(exc))
-        self._db.release()
+            self._health.met(error)
+            return _Outcome(job, error=error)
         return _Outcome(job, value=value)
 
     def _roll_back(self, error: Exception) -> None:
@@ -168,16 +282,23 @@ class BatchRunner:
         tx.keep_outcome(job.actor.name, job.route, key, fingerprint, _to_text(value))
         return value
 
-    def _abandon(self, *, lost: bool) -> None:
-        """Leave the failed transaction. After a loss nothing is done here but to connect again."""
+    def _abandon(self, *, lost: bool) -> Exception | None:
+        """Leave the failed transaction; connect again after a loss. Return what is in the way of that, if anything."""
         try:
             if lost:
                 self._db.reconnect()
             else:
                 self._db.rollback()
-                self._in_doubt = None
-        except Exception as exc:  # noqa: BLE001 - the connection is broken; the first error is the one that is answered
-            _LOG.warning("a lost batch could not be rolled back: %s", exc)
+        except Exception as exc:  # noqa: BLE001 - the connection is broken; the next attempt opens another one
+            _LOG.log(logging.DEBUG if lost else logging.WARNING, "a batch could not be left: %s", exc)
+            return self._db.translate(exc) if lost else None
+        return None
+
+
+def probe(tx: WriteTx, command: None, actor: Actor) -> None:
+    """Write as much as a large request and take it back: what that would meet, this meets, and no state changes."""
+    tx.db.run(f"INSERT INTO meta (key, value) VALUES ('{PROBE}', {tx.db.mark('filling')})", {"filling": _FILLING})
+    tx.db.run(f"DELETE FROM meta WHERE key = '{PROBE}'")  # overwritten with zeros, which is written too
 
 
 def _to_text(value: Any) -> str:
@@ -251,14 +372,16 @@ class Writer:
             raise Unavailable(f"the writer did not end within {timeout_s:g} s.")
 
     def _work(self) -> None:
-        while True:
-            first = self._jobs.get()
-            if first is None:
-                return
-            batch, ended = self._gather(first)
+        ended = False
+        while not ended:
+            try:
+                first = self._jobs.get(timeout=_ASK_AGAIN_S if self._runner.is_in_doubt else None)
+            except queue.Empty:  # somebody waits to hear whether a commit took place
+                self._runner.run([])
+                continue
+            batch, ended = self._gather(first) if first is not None else ([], True)
             self._runner.run(batch)
-            if ended:
-                return
+        self._runner.give_up()
 
     def _gather(self, first: Job) -> tuple[list[Job], bool]:
         batch = [first]

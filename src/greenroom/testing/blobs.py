@@ -18,7 +18,7 @@ from typing import Protocol
 import pytest
 
 from greenroom.core.digest import digest_of
-from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound
+from greenroom.core.errors import Conflict, IntegrityFailure, InvalidInput, NotFound
 from greenroom.services.ports import BlobStore, BlobUpload
 
 Damage = Callable[[str, int], None]
@@ -145,6 +145,10 @@ class BlobStoreConformance:
             assert list(each.digests()) == []
             assert each.size(digest_of(data[:size])) is None
             assert each.staged("torn") == (0 if cut == "abort" else size)
+        if cut == "neither":  # whoever has it alive keeps it: two writers would spoil it for both
+            with pytest.raises(Conflict, match="is being received by another process"):
+                other.upload("torn")
+            upload.pause()
         again = other.upload("torn")
         assert again.received == (0 if cut == "abort" else size)
         again.write(data[again.received :])
@@ -252,6 +256,54 @@ class BlobStoreConformance:
         wanted = {put(store, sample(size), f"u{size}"): size for size in range(40)}
         assert dict(store.digests()) == wanted
         assert len(list(store.digests())) == 40
+
+    def test_blobs_are_listed_from_anywhere(self, store: BlobStore) -> None:
+        found = sorted(put(store, sample(size), f"u{size}") for size in range(1, 12))
+        for at, digest in enumerate(found):
+            assert [each for each, _ in store.digests(digest)] == found[at + 1 :]
+        assert [each for each, _ in store.digests("")] == found
+        assert list(store.digests("sha256:" + "f" * 64)) == []
+
+    def test_the_age_of_a_blob_begins_when_it_is_published(self, store: BlobStore) -> None:
+        age = store.age_s(put(store, b"abc"))
+        assert age is not None
+        assert -1 < age < 60
+        assert store.age_s(ZEROS) is None
+
+    def test_one_collector_at_a_time(self, store: BlobStore, reopened: Reopen) -> None:
+        other = reopened()
+        with store.collecting():
+            for each in (store, other):
+                with pytest.raises(Conflict, match="collecting or repairing"), each.collecting():
+                    pass
+        with other.collecting():
+            pass
+
+    def test_what_is_set_aside_is_no_blob_any_more(self, store: BlobStore, damage: Damage) -> None:
+        digest, other = put(store, b"abc"), put(store, b"def")
+        damage(digest, 1)
+        assert store.set_aside(ZEROS) is None
+        first = store.set_aside(digest)
+        assert store.size(digest) is None
+        assert list(store.digests()) == [(other, 3)]
+        put(store, b"abc")
+        assert store.set_aside(digest) not in (None, first)  # nothing that was set aside is replaced
+
+    def test_damage_is_healed_by_the_same_bytes(self, store: BlobStore, damage: Damage) -> None:
+        """Whatever lies under a digest, a finished upload is what lies there afterwards."""
+        digest = put(store, sample(5_000))
+        damage(digest, 4_000)
+        with store.open(digest) as reader:
+            put(store, sample(5_000))
+            store.check(digest)
+            assert len(reader.read()) == 5_000
+
+    def test_a_tidy_store_has_no_oddities(self, store: BlobStore) -> None:
+        put(store, b"abc")
+        store.upload("fresh").pause()
+        assert list(store.oddities(60)) == []
+        assert [each.kind for each in store.oddities(-1)] == ["staging"]
+        assert store.stale_staging(-1) == 1
 
     @pytest.mark.parametrize("size", [1, 2, 1 << 20, (1 << 20) + 1])
     def test_a_flipped_bit_is_found(self, store: BlobStore, damage: Damage, size: int) -> None:

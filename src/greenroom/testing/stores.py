@@ -26,6 +26,7 @@ from greenroom.services import commands as c
 from greenroom.services.ports import WriteTx
 from greenroom.store.database import DatabaseStore
 from greenroom.testing.sizes import LargestValues
+from greenroom.testing.tracking import Tracking
 from greenroom.testing.writing import (
     ME,
     NEWEST,
@@ -54,7 +55,7 @@ class Opened(Protocol):
         """Return the store with its writer running."""
 
 
-class StoreConformance(LargestValues):
+class StoreConformance(LargestValues, Tracking):
     """The suite. Each test is one sentence of the contract between the use cases and a store."""
 
     @pytest.fixture
@@ -167,6 +168,7 @@ class StoreConformance(LargestValues):
         def missing(tx: WriteTx, ask: None, actor: Actor) -> None:
             assert not tx.remove("model_tag", {"model_id": 2, "key": "k"})
             tx.update("model", {"id": 4242}, {"description": "x"})
+            tx.record("model_updated", actor, model="m0")  # a store may find out as late as at the request's end
 
         with pytest.raises(RuntimeError, match="touched 0 rows"):
             write(store, missing)

@@ -5,6 +5,7 @@ Versions are numbers from 1.
 
 from __future__ import annotations
 
+from greenroom.services.commands.care import GRACE_S, CollectGarbage, Fsck, NoteDamage
 from greenroom.services.commands.catalog import (
     CreateModel,
     DeleteModel,
@@ -29,6 +30,7 @@ from greenroom.services.commands.governance import (
     ApplyLifecycle,
     AuditCheckpoint,
     AuditLog,
+    AuditTile,
     AuditVerify,
     CheckLifecycle,
     LifecycleOf,
@@ -62,14 +64,17 @@ from greenroom.services.commands.versions import (
 )
 
 __all__ = [
+    "GRACE_S",
     "NOBODY",
     "AddStage",
     "ApplyLifecycle",
     "AuditCheckpoint",
     "AuditLog",
+    "AuditTile",
     "AuditVerify",
     "BlobStored",
     "CheckLifecycle",
+    "CollectGarbage",
     "CompareVersions",
     "CreateModel",
     "DeleteAlias",
@@ -77,6 +82,7 @@ __all__ = [
     "DeleteModelTag",
     "DeleteVersion",
     "DeleteVersionTag",
+    "Fsck",
     "GetHolder",
     "LatestOfModels",
     "LatestVersions",
@@ -85,6 +91,7 @@ __all__ = [
     "ListPromotions",
     "MissingBlobs",
     "ModelNamed",
+    "NoteDamage",
     "Nothing",
     "Promote",
     "PutUpload",

@@ -14,10 +14,14 @@ class MissingBlobs:
 
 @dataclass(frozen=True)
 class BlobStored:
-    """A blob's bytes are on durable storage under their digest: make it usable by manifests."""
+    """A blob's bytes are on durable storage under their digest: make it usable by manifests.
+
+    `sweeps` is what `ReadTx.sweeps` said *before* the bytes were seen there; None: nobody can take them away.
+    """
 
     digest: str
     size_bytes: int
+    sweeps: int | None = None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,13 @@ class AuditCheckpoint:
 
 
 @dataclass(frozen=True)
+class AuditTile:
+    """One file of the log as C2SP tlog-tiles cuts it: a tile of hashes or a bundle of entries, by its path."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class AuditVerify:
     """Verify the log, the tables and the blobs; `checkpoints` are older signed heads, `deep` re-hashes every blob."""
 

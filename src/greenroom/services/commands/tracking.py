@@ -101,13 +101,14 @@ class UpdateRun:
 class LogToRun:
     """Add points of metrics, parameters and tags to a run: all of them or, when one is refused, none.
 
-    `params` are pairs, because a request may hold one key twice.
+    `params` are pairs, because a request may hold one key twice. `batch`: errors say which part of the request it was.
     """
 
     run_id: str
     metrics: tuple[Metric, ...] = ()
     params: tuple[tuple[str, str], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    batch: bool = True
 
 
 @dataclass(frozen=True)
