@@ -35,6 +35,8 @@ def table(found: Mapping[str, Any]) -> str:
             "",
             *_above_a_tag(found),
         ]
+    if "A3" in found:
+        lines += ["", "## A3 (sealing the log: <= 25 % of a durable commit)", "", *_sealing(found["A3"])]
     if "P11" in found:
         lines += ["", "## P11 (start <= 1.0 s, idle <= 80 MB, install <= 1/8)", "", *_footprint(found)]
     if "P12" in found:
@@ -81,6 +83,13 @@ def _above_a_tag(found: Mapping[str, Any]) -> Iterator[str]:
     for clients, sides in promotions.items():
         rate, floor = sides["greenroom"]["per_s"], tags[clients]["greenroom"]["per_s"]
         yield f"| {clients} | {floor:.0f} | {rate:.0f} | {rate / floor:.0%} |"
+
+
+def _sealing(part: Mapping[str, Any]) -> Iterator[str]:
+    yield "| requests a commit, one checkpoint each commit | commit us | sealing us | share |"
+    yield "|--:|--:|--:|--:|"
+    for size, each in part.items():
+        yield f"| {size} | {each['commit_us']:.0f} | {each['seal_us']:.0f} | {each['share']:.0%} |"
 
 
 def _footprint(found: Mapping[str, Any]) -> Iterator[str]:

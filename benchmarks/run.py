@@ -21,10 +21,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import calls, footprint, report  # noqa: E402
+from benchmarks import calls, footprint, report, sealing  # noqa: E402
 from benchmarks.servers import Greenroom, MLflow, Server, mlflow_python  # noqa: E402
 
-PARTS = ("P1", "P3", "P11", "P12")
+PARTS = ("P1", "P3", "P11", "P12", "A3")
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -61,6 +61,7 @@ def measure_all(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     seconds = wanted.seconds or (1.0 if wanted.quick else 4.0)
     rounds = wanted.rounds or (1 if wanted.quick else 3)
     parts = set(wanted.only)
+    commits = 200 if wanted.quick else 5_000
     ours, stock = Greenroom(folder / "greenroom"), None if wanted.no_mlflow else MLflow(folder / "mlflow")
     servers = [each for each in (ours, stock) if each is not None]
     found: dict[str, Any] = {"machine": machine(), "seconds": seconds, "rounds": rounds, "quick": wanted.quick}
@@ -77,6 +78,8 @@ def measure_all(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
             found["P1 own"] = _compare([ours], calls.NATIVE, wanted.clients, seconds, rounds)
         if "P3" in parts:
             found["P3"] = _compare(servers, calls.WRITES, wanted.clients, seconds, rounds)
+        if "A3" in parts:
+            found["A3"] = sealing.measure(folder / "sealing", commits)
         if "P12" in parts:
             found["P12"] = _commands(ours, stock, 3 if wanted.quick else 15)
     finally:

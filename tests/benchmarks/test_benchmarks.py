@@ -96,13 +96,14 @@ def test_quantile(times, part, value):
 
 def test_tiny_run_of_our_server(tmp_path):
     out = tmp_path / "results"
-    size = ["--quick", "--no-mlflow", "--clients", "1,2", "--seconds", "0.1", "--only", "P1,P3,P12"]
+    size = ["--quick", "--no-mlflow", "--clients", "1,2", "--seconds", "0.1", "--only", "P1,P3,P12,A3"]
     assert run.main([*size, "--out", str(out)]) == 0
     found = json.loads((out / "quick.json").read_text("utf-8"))
     for part, kind in (("P1", "holder of Production"), ("P1 own", "constant JSON"), ("P3", "promotion with swap")):
         for clients in ("1", "2"):
             assert found[part][kind][clients]["greenroom"]["per_s"] > 0
     assert found["P12"]["greenroom"]["promotion"]["median_s"] > 0
+    assert all(0 < each["share"] < 1 for each in found["A3"].values())
     table = (out / "quick.md").read_text("utf-8")
     assert "## P3" in table
     assert "not for quoting" in table

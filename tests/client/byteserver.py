@@ -37,9 +37,11 @@ class SmallRegistry:
         return self.call_now(operation, command, actor, request=request)
 
     def call_now(self, operation: str, command: Any, actor: Actor, *, request: Request | None = None) -> Any:
-        if operation == "blob_stored":
+        if operation == "declare_blob":
             self.stored[command.digest] = command.size_bytes
             return None
+        if operation == "note_damage":
+            return command.digest in self.stored
         if operation == "missing_blobs":
             return a.Missing(tuple(each for each in command.digests if each not in self.stored))
         if operation == "get_version":

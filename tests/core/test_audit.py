@@ -31,6 +31,7 @@ from greenroom.core.digest import digest_of
 from greenroom.core.errors import IntegrityFailure, TooLarge
 from greenroom.core.merkle import EMPTY_ROOT, Frontier, leaf_hash, root_of
 from greenroom.core.note import Checkpoint
+from tests.promises import promise, sized
 
 AT = 1_760_000_000_000
 LONGEST = 200
@@ -496,10 +497,16 @@ TAMPERS: list[Tamper] = [
     head_tree,
     head_size,
 ]
-TOGETHER = 10_000
+TOGETHER = sized(10_000, 1_000_000)
 LOGS = [log_of(size) for size in range(LONGEST + 1)]
 
 
+@promise(
+    "A1",
+    "{logs} tampered logs of 1 to 200 entries, with one earlier checkpoint; the entry is named",
+    logs=TOGETHER,
+    mutant="tests/tamper/test_attacks.py::test_each_protection_is_needed",
+)
 @pytest.mark.parametrize("tamper", TAMPERS, ids=lambda tamper: tamper.__name__)
 def test_every_tampered_log_is_found_out(tamper: Tamper) -> None:
     """A1: 10 000 tampered logs of 1 to 200 entries, with one earlier checkpoint, all found, with the entry named."""

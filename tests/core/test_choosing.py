@@ -109,11 +109,12 @@ def test_a_new_binding_comes_before_the_default_and_replaces_its_own_rule() -> N
     assert with_binding([], Binding("standard", pattern="*")) == [Binding("standard", pattern="*")]
 
 
-def test_a_document_replaces_the_rules_it_had_and_leaves_the_default() -> None:
-    assert with_document(RULES, "risk", [Binding("risk", pattern="loan-*")]) == [
-        RULES[1],
-        Binding("risk", pattern="loan-*"),
-        RULES[2],
-    ]
-    assert with_document(RULES, "risk", []) == RULES[1:]
-    assert with_document(RULES, "standard", []) == RULES
+def test_a_document_replaces_the_rules_it_stated_and_leaves_all_others() -> None:
+    loans, before = Binding("risk", pattern="loan-*"), [Binding("risk", pattern="fraud-*")]
+    assert with_document(RULES, "risk", [loans], before) == [RULES[1], loans, RULES[2]]
+    assert with_document(RULES, "risk", [], before) == RULES[1:]
+    assert with_document(RULES, "standard", [], []) == RULES
+    assert with_document(RULES, "risk", [], []) == RULES  # bound by somebody, not by the document: a revision keeps it
+    assert with_document(RULES, "risk", [loans], []) == [*RULES[:2], loans, RULES[2]]
+    assert with_document(RULES, "risk", [], [Binding("risk", tag="team=a")]) == RULES  # by now it is another's rule
+    assert with_document(RULES, "team", [RULES[0]], []) == [RULES[1], RULES[0], RULES[2]]

@@ -19,10 +19,11 @@ import pytest
 
 from greenroom.app import open_local
 from greenroom.services import commands as c
-from tests.promises import sized
+from tests.promises import promise, sized
 from tests.races.kit import ROOT, SEED, TESTER, Client, Server, problems_of_log
 
 WRITERS = 2
+SERVERS, EMBEDDED, RESTARTS = sized(350, 50_000), sized(150, 10_000), sized(5, 100)
 RESTART_S = 2.0
 
 
@@ -165,9 +166,10 @@ def _wait_for(said: Path, started: float, ledger: Ledger) -> str:
     raise AssertionError(said)
 
 
+@promise("F2", "a writing server killed {cycles} times", cycles=SERVERS, mutant="test_a_lost_protection_is_seen")
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost(zygote: Zygote, tmp_path: Path) -> None:
-    cycles = sized(350, 50_000)
+    cycles = SERVERS
     ledger = cycles_of_servers(zygote, tmp_path / "data", cycles)
     assert ledger.problems == []
     assert ledger.cycles == cycles
@@ -176,12 +178,13 @@ def test_nothing_acknowledged_is_lost(zygote: Zygote, tmp_path: Path) -> None:
     assert problems_of_log(tmp_path / "data") == []
 
 
+@promise("F2", "two embedded writers killed {cycles} times", cycles=EMBEDDED, mutant="test_a_lost_protection_is_seen")
 @pytest.mark.slow
 def test_embedded_writers_lose_nothing(zygote: Zygote, tmp_path: Path) -> None:
     chance, ledger, folder = random.Random(SEED), Ledger(), tmp_path / "data"
     prepare(folder)
     length, _ = recovered(folder, 0)
-    cycles = sized(150, 10_000)
+    cycles = EMBEDDED
     for cycle in range(cycles):
         said = [tmp_path / f"ledger-{cycle}-{number}" for number in range(2)]
         pids = [zygote.ask("embedded", folder, each, f"{cycle}-{at}", 1) for at, each in enumerate(said)]
@@ -196,11 +199,12 @@ def test_embedded_writers_lose_nothing(zygote: Zygote, tmp_path: Path) -> None:
     assert problems_of_log(folder) == []
 
 
+@promise("F2", "back within two seconds after each of {restarts} kills", restarts=RESTARTS)
 @pytest.mark.slow
 def test_a_killed_server_is_back_within_two_seconds(tmp_path: Path) -> None:
     """The whole way, interpreter and imports included, with a write-ahead log to recover."""
     prepare(tmp_path / "data")
-    for cycle in range(sized(5, 100)):
+    for cycle in range(RESTARTS):
         server = Server(tmp_path / "data")
         assert server.ready_s < RESTART_S or cycle == 0
         ledger, stop = Ledger(), threading.Event()

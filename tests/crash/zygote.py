@@ -1,11 +1,14 @@
 """Starts many short-lived Greenroom processes quickly: everything is imported once, each process is a fork of that.
 
-Spoken to by lines: `server FOLDER [MUTANT]` and `embedded FOLDER CYCLE WRITERS` answer with a process id, `kill PID`
-ends one as a power switch would and answers when it is gone. What the forks say goes to the files they are given.
+Spoken to by lines: `server FOLDER SAID [MUTANT]`, `embedded FOLDER SAID CYCLE WRITERS` and `faulty FOLDER LEDGER GO`
+(faulty.py) answer with a process id; `kill PID` ends one as a power switch would and answers when it is gone, `wait
+PID` answers with its exit status. What the forks say goes to the files they are given.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -29,8 +32,10 @@ from greenroom.http import (
 )
 from greenroom.services import commands as c
 from greenroom.services.api import BY_NAME
+from tests.crash.faulty import play, warm_up
 from tests.races.mutants import MUTANTS
 
+_PR_SET_PTRACER = 0x59616D61
 _LOADED = (asgi, byte_routes, mlflow_artifacts, mlflow_registry, mlflow_service, native, openapi, reference, run)
 
 
@@ -62,11 +67,18 @@ def _embedded(folder: str, said: str, cycle: str, writers: str) -> None:
     signal.pause()
 
 
+def _let_trace() -> None:
+    """Let a process that is not our parent trace this one, where the system asks for that (Yama)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_long(-1), 0, 0, 0)
+
+
 def _fork(work: list[str]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            {"server": _server, "embedded": _embedded}[work[0]](*work[1:])
+            _let_trace()
+            os._exit({"server": _server, "embedded": _embedded, "faulty": play}[work[0]](*work[1:]) or 0)
         finally:
             os._exit(1)
     return pid
@@ -75,14 +87,19 @@ def _fork(work: list[str]) -> int:
 def main() -> None:
     """Answer one line on stdout for each line on stdin."""
     for row in BY_NAME.values():
-        row.load()
+        with contextlib.suppress(ModuleNotFoundError):  # a use case that is not there fails its own tests
+            row.load()
     for line in sys.stdin:
         words = line.split()
         if words[0] == "kill":
             os.kill(int(words[1]), signal.SIGKILL)
             os.waitpid(int(words[1]), 0)
             print("gone", flush=True)
+        elif words[0] == "wait":
+            print(os.waitstatus_to_exitcode(os.waitpid(int(words[1]), 0)[1]), flush=True)
         else:
+            if words[0] == "faulty":
+                warm_up()
             print(_fork(words), flush=True)
 
 

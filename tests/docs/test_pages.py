@@ -24,7 +24,7 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _TEST_PATH = re.compile(r"`(tests/[\w/.-]+)`")
 _ENVIRONMENT = re.compile(r"\b(?:GREENROOM|MLFLOW)_[A-Z_]+\b")
-_NOT_SETTINGS = {"MLFLOW_LEVEL"}  # a constant
+_NOT_SETTINGS = {"MLFLOW_LEVEL", "MLFLOW_PREFIXES"}  # constants
 
 
 def page(name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 # path -> why this file may have more than 400 lines
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "src/greenroom/auditor.py": "an auditor is handed this one file; it stands alone and shares no code",
+}
 
 # "path::qualified name" -> why this function may have more than 40 lines
 LONG_FUNCTIONS: dict[str, str] = {}

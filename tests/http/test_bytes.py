@@ -253,7 +253,11 @@ def test_uploads_at_once_are_bounded(server: Served, monkeypatch: pytest.MonkeyP
     halves = [Half(server, blob(SMALL), 1000, b"x") for _ in range(3)]
     eventually(lambda: len(staged(server)) == 3)
     answer = ask(server, "PUT", blob(b"abc"), b"abc")
-    assert (answer.status, answer.json["code"], answer.json["details"]) == (429, "rate_limited", {"limit": 3})
+    assert (answer.status, answer.json["code"], answer.json["details"]) == (
+        429,
+        "rate_limited",
+        {"limit": "uploads", "maximum": 3},
+    )
     for half in halves:
         half.close()
     eventually(lambda: ask(server, "PUT", blob(b"abc"), b"abc").status == 201)

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from greenroom.core.codec import from_plain
 from greenroom.core.errors import error_classes
 from greenroom.http import bytes as byte_routes
-from greenroom.http import native, openapi, service
+from greenroom.http import native, openapi, service, tlog
 from greenroom.http.access import PERMISSIONS
 from greenroom.http.problem import TITLES
 from greenroom.services.api import OPERATIONS
@@ -39,6 +39,7 @@ def test_it_documents_every_native_route_and_nothing_else() -> None:
         *service.routes(registry),
         *native.routes(registry),
         *byte_routes.routes(registry),
+        *tlog.routes(registry),
         *openapi.routes(),
     ]
     declared = {(route.method, re.sub(r":\w+}", "}", route.path)): route.permission for route in routes}

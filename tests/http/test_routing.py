@@ -12,6 +12,7 @@ from greenroom.http.asgi import create_app
 from greenroom.http.problem import JSONAnswer, json_bytes
 from greenroom.http.routing import Route, Wire, actor_of, read_body, request_of
 from tests.http.serving import Running
+from tests.promises import promise
 
 GET = "GET"
 
@@ -188,6 +189,7 @@ def test_a_wrong_route_does_not_come_to_life(wrong: Route, text: str) -> None:
         create_app(None, [*good, wrong])  # type: ignore[arg-type]
 
 
+@promise("S3", "every route of the server")
 def test_rights_hang_on_the_route(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "ANONYMOUS", Actor("rea", rights=frozenset({"read"})))
     refused = server.ask("POST", "/api/2.0/mlflow/registered-models/create", b"{}")

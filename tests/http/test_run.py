@@ -16,7 +16,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import PlainTextResponse, Response
 
 from greenroom.core.errors import InvalidInput
-from greenroom.http import guards, run
+from greenroom.http import connections, guards, run
 from greenroom.http.routing import Route, Wire
 from tests.http.serving import Running, running
 
@@ -88,7 +88,7 @@ def test_answers_are_not_held_back() -> None:
 
 @pytest.fixture(params=[False, True], ids=["httptools", "h11"])
 def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr(run, "HEADER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connections, "HEAD_TIME_S", 0.2)
     with running(pure_python=request.param) as server:
         yield server
 
@@ -124,8 +124,8 @@ def test_a_body_that_stays_away_is_answered(monkeypatch: pytest.MonkeyPatch) -> 
     with running() as server, socket.create_connection(server.address, timeout=20) as connection:
         connection.sendall(head + b'Content-Length: 99\r\n\r\n{"name"')
         found = _until(connection, b"}")
-    assert b"HTTP/1.1 400 " in found
-    assert b"of the body nothing arrived for" in found
+    assert b"HTTP/1.1 408 " in found
+    assert b"Of the body nothing arrived for" in found
 
 
 def _until(connection: socket.socket, mark: bytes | None) -> bytes:

@@ -15,6 +15,7 @@ from tests.mlflow.answers import differences, normal, stock_answers
 from tests.mlflow.expected_differences import EVERYWHERE, UNDER_STANDARD
 from tests.mlflow.record import all_answers
 from tests.mlflow.servers import run_client
+from tests.promises import promise
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
 
@@ -33,6 +34,7 @@ def _begins(answer: Any, listed: Any) -> bool:
     return not list(differences(answer, listed))
 
 
+@promise("M1", "every registry call, success and error, of mlflow 3.17.2 and 2.22.4")
 @pytest.mark.parametrize("client", ["mlflow3", "mlflow2"])
 def test_clients_get_what_a_stock_server_gives(client: str, mlflow_server: str):
     ours = normal(run_client(client, "client_calls.py", mlflow_server, client), client)

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,10 +41,11 @@ class Server:
     def __init__(self, data: Path, *options: str, mutant: str | None = None) -> None:
         module = ["greenroom"] if mutant is None else ["tests.races.mutants", mutant]
         started = time.monotonic()
+        log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - not a pipe: nobody reads it, and a full one would stop the server
         self.process = subprocess.Popen(
             [sys.executable, "-m", *module, "server", "--data", str(data), "--port", "0", *options],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=log,
             text=True,
             cwd=ROOT,
         )
@@ -51,8 +53,10 @@ class Server:
         line = self.process.stdout.readline()
         found = _READY.search(line)
         if found is None:
-            _, errors = self.process.communicate(timeout=20)
-            raise AssertionError(f"the server did not start: {line!r} {errors}")
+            self.process.communicate(timeout=20)
+            log.seek(0)
+            raise AssertionError(f"the server did not start: {line!r} {log.read()}")
+        self._log = log
         self.ready_s = time.monotonic() - started
         self.url = found[1]
 
@@ -62,6 +66,11 @@ class Server:
         assert parts.hostname is not None
         assert parts.port is not None
         return parts.hostname, parts.port
+
+    def said(self) -> list[str]:
+        """Return the lines that it wrote to its log so far."""
+        self._log.seek(0)
+        return self._log.read().splitlines()
 
     def kill(self) -> None:
         """End it as a power switch would."""
@@ -76,6 +85,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(how)
         self.process.communicate(timeout=30)
+        self._log.close()
 
 
 @contextlib.contextmanager

@@ -12,10 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from greenroom.services import promotion, versions
+from greenroom.core import lifecycle
+from greenroom.core.model import SlotKind
+from greenroom.services import commands, promotion, reading, versions
 from greenroom.store import folder, writer
+from greenroom.store.database import DatabaseStore
 from greenroom.store.sealing import seal_batch
 from greenroom.store.tx import ReadTx, WriteTx
+from tests.races.blob_mutants import BLOB_MUTANTS
 
 INDEX = "DROP INDEX IF EXISTS uq_tenure_exclusive_holder"
 
@@ -83,7 +87,7 @@ def _newest(store: Any, model: str) -> int:
 
 
 def _number_from(choose: Callable[[Any, str], int]) -> None:
-    write = folder.FolderStore.write
+    write = DatabaseStore.write
 
     async def numbered(self: Any, use_case: Any, command: Any, actor: Any, **rest: Any) -> Any:
         if use_case is versions.register_version:
@@ -97,7 +101,7 @@ def _number_from(choose: Callable[[Any, str], int]) -> None:
             return await write(self, with_number, command, actor, **rest)
         return await write(self, use_case, command, actor, **rest)
 
-    folder.FolderStore.write = numbered  # type: ignore[method-assign]
+    DatabaseStore.write = numbered  # type: ignore[method-assign]
 
 
 def no_keys() -> None:
@@ -175,6 +179,21 @@ def event_after_commit() -> None:
     writer.BatchRunner._transaction = transaction  # type: ignore[method-assign]
 
 
+def no_idle_limit() -> None:
+    """Nobody ends a session that stalls inside its transaction, neither the database nor who waits for it."""
+    from greenroom.store import door, postgres
+
+    door._SESSION["idle_in_transaction_session_timeout"] = 0
+    postgres._END_STALLED = "SELECT 1"
+
+
+def no_standby() -> None:
+    """A commit does not wait for the standby."""
+    from greenroom.store import door
+
+    door._SESSION["synchronous_commit"] = "local"
+
+
 def unrecorded_change() -> None:
     """A description is overwritten past the recording `update`."""
     from greenroom.services import catalog
@@ -187,6 +206,100 @@ def unrecorded_change() -> None:
         return answer
 
     catalog.update_model = silent
+
+
+def no_compare() -> None:
+    """`if_holder` is not compared with who holds the slot."""
+    lifecycle.RULES = tuple(rule for rule in lifecycle.RULES if rule is not lifecycle.expected_holder)
+
+
+def stale_reads() -> None:
+    """This server answers who holds a slot as it was up to 50 ms ago, as a replica without a fence would."""
+    kept: dict[Any, tuple[float, Any]] = {}
+    look = reading.get_holder
+
+    def stale(tx: Any, ask: Any, actor: Any) -> Any:
+        if ask not in kept or time.monotonic() - kept[ask][0] > 0.05:
+            kept[ask] = (time.monotonic(), look(tx, ask, actor))
+        return kept[ask][1]
+
+    reading.get_holder = stale
+
+
+def lost_update() -> None:
+    """One in twenty promotions is answered and not kept."""
+    request, count = writer.BatchRunner._request, itertools.count(1)
+
+    def forgetful(self: Any, tx: Any, job: Any) -> Any:
+        if job.use_case is not promotion.promote or next(count) % 20:
+            return request(self, tx, job)
+        self._db.savepoint()
+        try:
+            outcome = writer._Outcome(job, value=self._once(tx, job))
+        except Exception as exc:
+            outcome = writer._Outcome(job, error=self._db.translate(exc))
+        self._db.rollback_to_savepoint()
+        tx.event = None
+        return outcome
+
+    writer.BatchRunner._request = forgetful  # type: ignore[method-assign]
+
+
+def swap_in_two_transactions() -> None:
+    """A swap archives the holder in one transaction and lets the other version in in the next."""
+
+    def make_room(tx: Any, ask: Any, actor: Any) -> Any:
+        held = tx.holders(tx.find_model(ask.model), SlotKind.STAGE, ask.to)
+        if held and held[0].version != ask.version:
+            promotion.promote(tx, commands.Promote(ask.model, "Archived", held[0].version), actor)
+
+    write = DatabaseStore.write
+
+    async def torn(self: Any, use_case: Any, command: Any, actor: Any, **rest: Any) -> Any:
+        if use_case is promotion.promote and command.swap and command.if_holder is None:
+            first = rest | {"request": dataclasses.replace(rest["request"], key=None)}
+            await write(self, make_room, command, actor, **first)
+        return await write(self, use_case, command, actor, **rest)
+
+    DatabaseStore.write = torn  # type: ignore[method-assign]
+
+
+def decided_outside() -> None:
+    """Decided in one transaction, carried out in the next: whatever changed between the two does not count."""
+    write_now = DatabaseStore.write_now
+
+    def outside(self: Any, use_case: Any, command: Any, actor: Any, **rest: Any) -> Any:
+        if use_case is not promotion.promote:
+            return write_now(self, use_case, command, actor, **rest)
+        decided: list[Any] = []
+
+        def look(tx: Any, ask: Any, who: Any) -> Any:
+            return _deciding(lambda rule, *given: decided.append(rule(*given)) or decided[0], tx, ask, who)
+
+        def carry_out(tx: Any, ask: Any, who: Any) -> Any:
+            return _deciding(lambda rule, *given: decided[0], tx, ask, who)
+
+        plan = dataclasses.replace(command, dry_run=True)
+        write_now(self, look, plan, actor, **rest)
+        return write_now(self, carry_out, command, actor, **rest)
+
+    DatabaseStore.write_now = outside  # type: ignore[method-assign]
+
+
+def _deciding(how: Callable[..., Any], tx: Any, ask: Any, actor: Any) -> Any:
+    rule = promotion.decide
+    promotion.decide = lambda *given: how(rule, *given)
+    try:
+        return promotion.promote(tx, ask, actor)
+    finally:
+        promotion.decide = rule
+
+
+def goes_on() -> None:
+    """A failed sync is an error like any other: the next commit syncs again."""
+    from greenroom.store.health import Health
+
+    Health.failed = lambda self, what: None  # type: ignore[method-assign]
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -202,9 +315,19 @@ MUTANTS: dict[str, Callable[[], None]] = {
         no_fingerprint,
         answer_before_commit,
         event_after_commit,
+        no_idle_limit,
+        no_standby,
         unrecorded_change,
+        no_compare,
+        stale_reads,
+        lost_update,
+        swap_in_two_transactions,
+        decided_outside,
+        goes_on,
     )
 }
+
+MUTANTS |= BLOB_MUTANTS
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import pytest
 from greenroom.app import open_local
 from greenroom.services import commands as c
 from tests.postgres import new_database
-from tests.promises import sized
+from tests.promises import promise, sized
 from tests.races.kit import ROOT, TESTER, Client, Server, problems_of_log, serving, together
 
 AT_ONCE = 8
@@ -143,9 +143,20 @@ def holder(client: Client, seen: Race) -> int:
     return int(answer["tenures"][0]["version"]) if answer["tenures"] else 0
 
 
+ROUNDS = sized(200, 20_000)
+
+
+@promise(
+    "C1",
+    "SQLite: {rounds} rounds of {at_once} simultaneous promotions, {reads} reads a round",
+    rounds=ROUNDS,
+    at_once=AT_ONCE,
+    reads=READS_A_ROUND,
+    mutant="test_a_lost_protection_is_seen_within_5_rounds",
+)
 @pytest.mark.slow
 def test_one_holder_at_every_read(tmp_path: Path) -> None:
-    rounds = sized(200, 20_000)
+    rounds = ROUNDS
     with serving(tmp_path / "data") as server:
         seen = race(server, rounds)
     assert seen.violations == []
@@ -170,18 +181,37 @@ def test_the_database_itself_refuses_a_second_holder(tmp_path: Path) -> None:
     assert seen.refused > AT_ONCE
 
 
+SHARED_ROUNDS = sized(40, 20_000)
+
+
+@promise(
+    "C1",
+    "PostgreSQL, {servers} servers: {rounds} rounds of {at_once} simultaneous promotions, {reads} reads a round",
+    servers=3,
+    rounds=SHARED_ROUNDS,
+    at_once=AT_ONCE,
+    reads=READS_A_ROUND,
+    mutant="test_two_servers_of_one_postgresql_that_lost_their_protection_are_caught",
+)
+@promise(
+    "C9",
+    "`audit verify` after each run of C1 to C8 and of every fault, on both databases; here {rounds} rounds",
+    rounds=SHARED_ROUNDS,
+    mutant="tests/crash/test_kill.py::test_a_lost_protection_is_seen",
+)
 @pytest.mark.slow
-def test_one_holder_at_every_read_over_two_servers_of_one_postgresql(tmp_path: Path) -> None:
-    """Mutant check: the next test takes the constraint and the decision away."""
-    rounds = sized(60, 20_000)
-    url = new_database()
-    options = ("--database-url", url)
-    with serving(tmp_path / "data", *options) as one, serving(tmp_path / "data", *options) as other:
-        seen = race(one, rounds, other)
-        with contextlib.closing(Client(other.address)) as client:
+@pytest.mark.parametrize("count", [2, 3])
+def test_one_holder_at_every_read_over_servers_of_one_postgresql(tmp_path: Path, count: int) -> None:
+    options = ("--database-url", new_database())
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(serving(tmp_path / "data", *options)) for _ in range(count)]
+        seen = race(servers[0], SHARED_ROUNDS, *servers[1:])
+        with contextlib.closing(Client(servers[-1].address)) as client:
             report = client.do("audit_verify", c.AuditVerify())
     assert seen.violations == []
-    assert seen.rounds == rounds
+    assert seen.rounds == SHARED_ROUNDS
+    assert seen.reads >= SHARED_ROUNDS * READS_A_ROUND
+    assert seen.refused > SHARED_ROUNDS
     assert (report["status"], report["findings"]) == ("ok", [])
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,10 @@ from greenroom.app import open_local
 from greenroom.core.digest import digest_of
 from greenroom.core.errors import RequestReused
 from greenroom.services import commands as c
-from greenroom.services.api import BY_NAME, OPERATIONS, Mode
+from greenroom.services.api import BY_NAME, OPERATIONS, TRACKING, Mode
 from greenroom.services.ports import Request
-from tests.promises import sized
+from tests.postgres import new_database
+from tests.promises import promise, sized
 from tests.races.kit import TESTER, Client, Server, problems_of_log, serving, together
 
 Make = Callable[[str], Any]
@@ -125,17 +128,47 @@ INTERNAL: Mapping[str, tuple[Any, Any]] = {
 
 
 def test_every_write_operation_has_a_case() -> None:
-    writes = {row.name for row in BY_NAME.values() if row.mode is Mode.WRITE}
+    # What is tracked has tests of its own (tests/tracking): its requests carry no keys, its rows can be written twice.
+    writes = {row.name for row in BY_NAME.values() if row.mode is Mode.WRITE and row not in TRACKING}
     assert {case.name or name for name, case in CASES.items()} | set(INTERNAL) == writes
     assert {case.name or name for name, case in CASES.items()} <= {row.name for row in OPERATIONS}
+
+
+class Replicas:
+    """A client that asks another server each time."""
+
+    def __init__(self, *servers: Server) -> None:
+        self._clients = itertools.cycle([Client(each.address) for each in servers])
+
+    def ask(self, *given: Any, **rest: Any) -> tuple[int, Any]:
+        return next(self._clients).ask(*given, **rest)
+
+    def do(self, *given: Any, **rest: Any) -> Any:
+        return next(self._clients).do(*given, **rest)
+
+    def send_only(self, *given: Any, **rest: Any) -> socket.socket:
+        return next(self._clients).send_only(*given, **rest)
+
+    def close(self) -> None:
+        first = each = next(self._clients)
+        while True:
+            each.close()
+            each = next(self._clients)
+            if each is first:
+                return
 
 
 @dataclass
 class Bench:
     """A server and the questions that every case asks of it."""
 
-    client: Client
+    client: Client | Replicas
     server: Server
+    more: tuple[Server, ...] = ()  # further servers of the same registry
+
+    def address(self, number: int) -> tuple[str, int]:
+        servers = (self.server, *self.more)
+        return servers[number % len(servers)].address
 
     def size(self) -> int:
         """Return the number of entries of the log."""
@@ -166,7 +199,7 @@ def sequential(bench: Bench, case: str, model: str) -> list[str]:
 def parallel(bench: Bench, case: str, model: str) -> list[str]:
     before = bench.begin(CASES[case], model)
     answers: list[tuple[int, Any]] = []
-    clients = [Client(bench.server.address) for _ in range(AT_ONCE)]
+    clients = [Client(bench.address(number)) for number in range(AT_ONCE)]
 
     def send(number: int) -> None:
         answers.append(Bench(clients[number], bench.server).ask(case, model, model + "-key"))
@@ -224,6 +257,13 @@ def bench(folder: Path) -> Iterator[Bench]:
     assert problems_of_log(folder) == []  # C9, after all of them
 
 
+@promise(
+    "C7",
+    "SQLite: {cases} write requests x {ways} ways to repeat them, and after a restart",
+    cases=len(CASES),
+    ways=len(WAYS),
+    mutant=("test_a_lost_protection_is_seen", "test_keys_kept_in_memory_are_seen"),
+)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("case", CASES)
 def test_one_effect(bench: Bench, case: str, way: str) -> None:
@@ -238,18 +278,20 @@ def test_one_effect_after_a_restart(tmp_path: Path) -> None:
     assert problems_of_log(data) == []
 
 
-def restarted(data: Path, cases: list[str], mutant: str | None = None) -> dict[str, list[str]]:
+def restarted(
+    data: Path, cases: list[str], mutant: str | None = None, options: tuple[str, ...] = ()
+) -> dict[str, list[str]]:
     """Ask each case once, kill the server, ask again of the next one; return what is wrong by case."""
     first: dict[str, tuple[int, Any]] = {}
     names = {case: case.replace(", ", "-").replace("_", "-") for case in cases}
-    with serving(data, mutant=mutant) as server, Client(server.address) as client:
+    with serving(data, *options, mutant=mutant) as server, Client(server.address) as client:
         for case in cases:
             Bench(client, server).begin(CASES[case], names[case])
             first[case] = Bench(client, server).ask(case, names[case], case.replace(" ", "") + "-key")
         server.kill()
         server.process.returncode = 0
     wrong: dict[str, list[str]] = {}
-    with serving(data, mutant=mutant) as server, Client(server.address) as client:
+    with serving(data, *options, mutant=mutant) as server, Client(server.address) as client:
         bench = Bench(client, server)
         for case in cases:
             before = bench.size()
@@ -286,6 +328,55 @@ def test_keys_of_operations_without_a_route(tmp_path: Path, operation: str) -> N
         registry.call_now(operation, other, TESTER, request=Request("9", "key", digest_of(b"other")))
     assert state() == before
     registry.close()
+
+
+# --- PostgreSQL: the servers of one database know each other's keys ---
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    data, options = tmp_path_factory.mktemp("shared"), ("--database-url", new_database())
+    with serving(data, *options) as one, serving(data, *options) as other:
+        client = Replicas(one, other)
+        yield Bench(client, one, (other,))
+        report = client.do("audit_verify", c.AuditVerify())
+        client.close()
+    assert (report["status"], report["findings"]) == ("ok", [])  # C9, after all of them
+
+
+@promise(
+    "C7",
+    "PostgreSQL, 2 servers: {cases} write requests x {ways} ways to repeat them, each time at the other server",
+    cases=len(CASES),
+    ways=len(WAYS),
+    mutant="test_a_lost_protection_of_replicas_is_seen",
+)
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_one_effect_whichever_replica_is_asked(replicas: Bench, way: str) -> None:
+    wrong: dict[str, list[str]] = {}
+    for number, case in itertools.product(range(sized(1, 1_000)), CASES):
+        model = f"{case.replace(', ', '-').replace('_', '-')}-{way.replace('_', '-')}-{number}"
+        found = WAYS[way](replicas, case, model)
+        if found:
+            wrong[model] = found
+    assert wrong == {}
+
+
+def test_one_effect_after_a_restart_on_postgresql(tmp_path: Path) -> None:
+    options = ("--database-url", new_database())
+    assert restarted(tmp_path, list(CASES), options=options) == {}
+
+
+def test_a_lost_protection_of_replicas_is_seen(tmp_path: Path) -> None:
+    """Keys that each server keeps for itself."""
+    options = ("--database-url", new_database())
+    mutant = "keys_in_memory"
+    with serving(tmp_path, *options, mutant=mutant) as one, serving(tmp_path, *options, mutant=mutant) as other:
+        client = Replicas(one, other)
+        for way in ("sequential", "parallel"):
+            assert WAYS[way](Bench(client, one, (other,)), "register_version", way) != []
+        client.close()
 
 
 # --- the protections taken away ---

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from greenroom.app import open_local
+from greenroom.app import LocalRegistry, open_local, open_shared
 from greenroom.core.model import File
 from greenroom.services import commands as c
-from tests.promises import sized
+from tests.postgres import new_database
+from tests.promises import promise, sized
 from tests.races.kit import SEED, TESTER, Client, Server, problems_of_log, serving, together
 
 CLIENTS = 64
-CREATES = 50
+CREATES = sized(50, 15_625)
+SHARED_CREATES = sized(20, 15_625)
 MODEL = "fraud"
 ABSENT = (File("model.bin", "sha256:" + "0" * 64, 1),)
 
@@ -30,15 +33,19 @@ class Crowd:
     refused: int = 0
 
 
-def crowd(server: Server, clients: int, creates: int) -> Crowd:
-    """Let clients create versions at once: 5 % of the requests are cut, 5 % name a blob that is not there."""
+def crowd(server: Server, clients: int, creates: int, *more: Server) -> Crowd:
+    """Let clients create versions at once: 5 % of the requests are cut, 5 % name a blob that is not there.
+
+    `more` are further servers of the same registry: the clients are spread over all of them.
+    """
     seen = Crowd()
+    servers = (server, *more)
     with Client(server.address) as client:
         client.do("create_model", c.CreateModel(MODEL))
 
     def work(number: int) -> None:
         chance = random.Random(f"{SEED}-{number}")
-        client = Client(server.address, f"client-{number}")
+        client = Client(servers[number % len(servers)].address, f"client-{number}")
         for at in range(creates):
             fate = chance.random()
             if fate < 0.05:
@@ -63,9 +70,8 @@ def _good(number: int, at: int) -> c.RegisterVersion:
     return c.RegisterVersion(MODEL, source=f"s3://elsewhere/{number}/{at}", tags={"client": str(number)})
 
 
-def problems(folder: Path, seen: Crowd) -> list[str]:
-    """Return what is wrong with the numbers that are stored and with those that were answered."""
-    registry = open_local(folder)
+def problems(registry: LocalRegistry, seen: Crowd) -> list[str]:
+    """Return what is wrong with the numbers that are stored and with those that were answered. Closes the registry."""
     with registry.snapshot() as tx:
         model = tx.find_model(MODEL)
         assert model is not None
@@ -86,11 +92,18 @@ def problems(folder: Path, seen: Crowd) -> list[str]:
     return found
 
 
+@promise(
+    "C2",
+    "SQLite: {clients} clients of {creates} creates, 5 % cut",
+    clients=CLIENTS,
+    creates=CREATES,
+    mutant="test_a_number_from_elsewhere_is_seen",
+)
 @pytest.mark.slow
 def test_numbers_are_dense(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
-        seen = crowd(server, CLIENTS, sized(CREATES, 15_625))
-    assert problems(tmp_path / "data", seen) == []
+        seen = crowd(server, CLIENTS, CREATES)
+    assert problems(open_local(tmp_path / "data"), seen) == []
     assert seen.cut > 0
     assert seen.refused > 0
     assert problems_of_log(tmp_path / "data") == []
@@ -100,7 +113,36 @@ def test_numbers_are_dense(tmp_path: Path) -> None:
 def test_a_number_from_elsewhere_is_seen(tmp_path: Path, mutant: str) -> None:
     with serving(tmp_path / "data", mutant=mutant) as server:
         seen = crowd(server, 16, 10)
-    assert problems(tmp_path / "data", seen) != []
+    assert problems(open_local(tmp_path / "data"), seen) != []
+
+
+@promise(
+    "C2",
+    "PostgreSQL, 3 servers: {clients} clients of {creates} creates, 5 % cut",
+    clients=CLIENTS,
+    creates=SHARED_CREATES,
+    mutant="test_a_number_from_elsewhere_is_seen_over_two_servers_of_one_postgresql",
+)
+@pytest.mark.slow
+def test_numbers_are_dense_over_servers_of_one_postgresql(tmp_path: Path) -> None:
+    url = new_database()
+    with contextlib.ExitStack() as stack:
+        one, *more = [stack.enter_context(serving(tmp_path, "--database-url", url)) for _ in range(3)]
+        seen = crowd(one, CLIENTS, SHARED_CREATES, *more)
+        with contextlib.closing(Client(one.address)) as client:
+            report = client.do("audit_verify", c.AuditVerify())
+    assert problems(open_shared(url, tmp_path), seen) == []
+    assert seen.cut > 0
+    assert seen.refused > 0
+    assert (report["status"], report["findings"]) == ("ok", [])
+
+
+def test_a_number_from_elsewhere_is_seen_over_two_servers_of_one_postgresql(tmp_path: Path) -> None:
+    options = ("--database-url", new_database())
+    mutant = "number_without_lock"
+    with serving(tmp_path, *options, mutant=mutant) as one, serving(tmp_path, *options, mutant=mutant) as other:
+        seen = crowd(one, 16, 10, other)
+    assert problems(open_shared(options[1], tmp_path), seen) != []
 
 
 def test_numbers_go_on_after_a_delete(tmp_path: Path) -> None:

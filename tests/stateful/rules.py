@@ -425,7 +425,9 @@ class Rules:
     def put_lifecycle(self, policy: Lifecycle) -> None:
         stated = [(policy.name, *rule) for rule in policy.rules]
         rules = {(pattern, tag) for _, pattern, tag in stated}
-        kept = [each for each in self.bindings[:-1] if each[0] != policy.name and (each[1], each[2]) not in rules]
+        before = self.lifecycles.get(policy.name, (0, policy))[1].rules  # what was bound without the document stays
+        gone = [(policy.name, *rule) for rule in before]
+        kept = [each for each in self.bindings[:-1] if each not in gone and (each[1], each[2]) not in rules]
         bindings = [*kept, *stated, self.bindings[-1]]
         revision = self.lifecycles.get(policy.name, (0, policy))[0] + 1
         self.rebind(bindings, {**self.lifecycles, policy.name: (revision, policy)}, changed=policy.name)

@@ -14,12 +14,14 @@ from greenroom.app import open_local
 from greenroom.services import commands as c
 from greenroom.services import verifying
 from greenroom.store import inspection
-from tests.promises import sized
+from tests.promises import promise, sized
 from tests.races.kit import SEED, TESTER
 from tests.tamper.scene import copy, flip, quick_folder, verify
 
 PAGE = 4096
 FRAME = 24 + PAGE
+
+FLIPS, BLOB_FLIPS, LOG_FLIPS = sized(400, 100_000), sized(60, 10_000), sized(120, 10_000)
 
 
 def positions(path: Path, count: int) -> list[tuple[int, int]]:
@@ -35,10 +37,11 @@ def test_an_untouched_copy_is_whole(scene: Path, place: Path) -> None:
     assert verify(copy(scene, place / "copy")).status == "ok"
 
 
+@promise("A1", "{flips} bytes of the database", flips=FLIPS, mutant="test_without_page_checksums_flips_go_unseen")
 @pytest.mark.slow
 def test_a_flipped_byte_of_the_database_is_named(scene: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "_TRIES", 1)  # the waiting is for a checkpoint just being written; nobody writes
-    chosen = positions(scene / "greenroom.db", sized(400, 100_000))
+    chosen = positions(scene / "greenroom.db", FLIPS)
     assert len(chosen) >= 300
     missed = [each for each in chosen if not _flip_is_named(scene, place, *each)]
     assert missed == []
@@ -52,11 +55,12 @@ def _flip_is_named(scene: Path, place: Path, position: int, mask: int) -> bool:
     return verdict.status in ("tampered", "unchecked") and (verdict.names(page) or verdict.names("greenroom.db"))
 
 
+@promise("A1", "{flips} bytes of blobs", flips=BLOB_FLIPS, mutant="test_without_re_hashing_a_flipped_blob_goes_unseen")
 def test_a_flipped_byte_of_a_blob_is_named(scene: Path, place: Path) -> None:
     chance = random.Random(SEED)
     blobs = sorted(path for path in (scene / "blobs").rglob("*") if path.is_file() and len(path.name) >= 60)
     assert len(blobs) >= 30
-    for _ in range(sized(60, 10_000)):
+    for _ in range(BLOB_FLIPS):
         folder = copy(scene, place / "copy")
         blob = folder / chance.choice(blobs).relative_to(scene)
         flip(blob, chance.randrange(blob.stat().st_size), 1 << chance.randrange(8))
@@ -124,12 +128,18 @@ def last_commits(wal: Path) -> list[int]:
     return [0, *ends]
 
 
+@promise(
+    "A1",
+    "{flips} bytes of the write-ahead log",
+    flips=LOG_FLIPS,
+    mutant="test_without_the_walk_a_damaged_write_ahead_log_goes_unseen",
+)
 def test_a_flipped_byte_of_the_write_ahead_log_is_named(live: tuple[Path, str], place: Path) -> None:
     folder, note = live
     chance, commits = random.Random(SEED), last_commits(folder / "greenroom.db-wal")
     assert len(commits) > 10
     assert verify(copy(folder, place / "copy"), note).status == "ok"
-    for number in range(sized(120, 10_000)):
+    for number in range(LOG_FLIPS):
         position = number // 2 if number < 64 else chance.randrange(commits[-1])
         damaged = copy(folder, place / "copy")
         flip(damaged / "greenroom.db-wal", position, 1 << chance.randrange(8))

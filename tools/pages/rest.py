@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from greenroom.http.access import PERMISSIONS
-from greenroom.http.mlflow_wire import ENDPOINTS
+from greenroom.http.mlflow_tracking_wire import ENDPOINTS as TRACKING_ENDPOINTS
+from greenroom.http.mlflow_wire import ENDPOINTS, Endpoint
 from greenroom.http.openapi import document
 from tools.pages.text import code, table
 
@@ -43,12 +45,21 @@ def permissions() -> str:
 
 def mlflow_endpoints() -> str:
     """Return the endpoints of MLflow's registry that are answered, with their fields."""
+    return _endpoints(ENDPOINTS)
+
+
+def mlflow_tracking() -> str:
+    """Return the endpoints of MLflow's tracking that are answered, with their fields."""
+    return _endpoints(TRACKING_ENDPOINTS)
+
+
+def _endpoints(endpoints: Iterable[Endpoint]) -> str:
     rows = [
         (
             code(f"{' or '.join(each.methods)} {each.path}"),
             ", ".join(code(f.name) + ("*" if f.required else "") for f in each.fields),
         )
-        for each in ENDPOINTS
+        for each in endpoints
     ]
     return table(("endpoint", "fields (* required)"), rows)
 

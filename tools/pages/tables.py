@@ -9,14 +9,14 @@ import greenroom.core.lifecycle as lifecycle
 from greenroom.cli import session
 from greenroom.client.cache import DEFAULT_MAX_BYTES
 from greenroom.core.audit import EventType
+from greenroom.core.dialects import MODELS, NATIVE_MODELS, NATIVE_VERSIONS, VERSIONS
 from greenroom.core.document import MAX_DOCUMENT_BYTES
 from greenroom.core.errors import GreenroomError, error_classes
+from greenroom.core.limits import CLOSED, SERVER_LIMITS, Bound
 from greenroom.core.names import LIMITS
-from greenroom.core.search import MODELS, NATIVE_MODELS, NATIVE_VERSIONS, VERSIONS, Dialect
-from greenroom.http.native import BODY_BYTES, MANIFEST_BYTES
+from greenroom.core.search import Dialect
 from greenroom.http.problem import TITLES
 from greenroom.services.limits import COUNTS
-from greenroom.store.database import SEARCH_LIMIT_S
 from tools.pages.text import code, table
 
 REFUSALS = {
@@ -51,6 +51,14 @@ EVENTS = {
     "deletion_rejected": "a version in a protected slot, or its model, was not deleted",
     "lifecycle_applied": "a document became the next revision of a lifecycle, or a stage was added",
     "lifecycle_used": "another lifecycle applies to some models, or to all",
+    "experiment_deleted": "an experiment and all of its runs were deleted",
+    "experiment_restored": "an experiment and all of its runs were brought back",
+    "run_deleted": "a run was deleted; versions that were registered from it keep what they took",
+    "run_restored": "a run was brought back",
+    "logged_model_deleted": "a logged model was deleted; versions that were registered from it keep what they took",
+    "blobs_collected": "blobs that nothing names were taken away: how many, their bytes, the digest of their list",
+    "blobs_damaged": "stored bytes were found to be lost or other bytes; versions that need them are shown as damaged",
+    "blobs_healed": "damaged blobs are whole again: they were pushed again, or put back by hand",
 }
 
 EXITS = {
@@ -105,15 +113,13 @@ def events() -> str:
 
 
 def limits() -> str:
-    """Return the limits on single texts, on counts, and on sizes."""
+    """Return the limits on single texts, on counts, and on what the server takes."""
     texts = [(code(name), f"{each.value:,} {each.unit}".strip(), each.what) for name, each in LIMITS.items()]
     counts = [(code(name), f"{count:,}") for name, count in COUNTS.items()]
-    sizes = [
-        ("body of a native request", _bytes(BODY_BYTES)),
-        ("body that holds a manifest or asks for missing blobs", _bytes(MANIFEST_BYTES)),
+    server = [(code(name), _amount(each), each.what, _answered(each)) for name, each in SERVER_LIMITS.items()]
+    others = [
         ("a lifecycle document", _bytes(MAX_DOCUMENT_BYTES)),
         ("the client's cache of blobs", _bytes(DEFAULT_MAX_BYTES)),
-        ("the time of one search", f"{SEARCH_LIMIT_S:g} s"),
     ]
     return "\n".join(
         (
@@ -121,10 +127,20 @@ def limits() -> str:
             table(("limit", "at most", "of"), texts),
             "## Counts\n\nAt most so many in one request, and per version or model.\n",
             table(("what", "at most"), counts),
-            "## Sizes and times\n",
-            table(("what", "at most"), sizes),
+            "## The server\n",
+            table(("limit", "at most", "of", "over it"), server),
+            "## Others\n",
+            table(("what", "at most"), others),
         )
     )
+
+
+def _amount(limit: Bound) -> str:
+    return _bytes(limit.value) if limit.unit == "bytes" else f"{limit.value:,} {limit.unit}"
+
+
+def _answered(limit: Bound) -> str:
+    return "the connection ends" if limit.status == CLOSED else str(limit.status)
 
 
 def _bytes(count: int) -> str:
