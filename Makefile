@@ -22,6 +22,8 @@ SYNC := $(BIN)/uv pip sync --quiet --require-hashes
 # No build isolation: what builds us comes from the lock, so this works off line and always the same way.
 SELF := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 PYTEST := $(BIN)/python -m pytest
+# A test that hangs shows where, and fails, and the others go on.
+GUARD := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 # The interpreter is the one named above: uv fetches none, and no environment of the caller gets in the way.
 export UV_PYTHON_DOWNLOADS := never
@@ -35,7 +37,7 @@ help: ## List the targets
 
 .PHONY: test
 test: install lint ## Install what is missing, check everything that CI checks, run the tests
-	$(PYTEST) -m 'not nightly' -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(PYTEST) -m 'not nightly' -n $(JOBS) --dist loadfile $(GUARD) $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: .venv/.self ## Run the quick tests only (no MLflow, no browser, nothing slow)

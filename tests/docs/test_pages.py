@@ -79,7 +79,7 @@ def test_every_page_can_be_found():
 
 def test_tests_that_are_named_exist():
     named = {name for path in PAGES for name in _TEST_PATH.findall(path.read_text("utf-8"))}
-    patterns = {name: name if name.endswith(".py") else f"{name}/**/*.py" for name in sorted(named)}
+    patterns = {name: name if Path(name).suffix else f"{name}/**/*.py" for name in sorted(named)}
     missing = (name for name, pattern in patterns.items() if not any(ROOT.glob(pattern)))
     expect_none(missing, "a page names a test that is not there")
 

@@ -135,13 +135,15 @@ def test_it_04_a_stored_blob_with_a_flipped_bit(stage: Scene) -> None:
     file = stage.blob_file(data)
     file.chmod(0o600)
     file.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    for target in (
-        "/model-versions/get-artifact?name=flipped&version=1&path=flipped.bin",
-        "/api/v1/models/flipped/versions/1/files/flipped.bin",
-        f"/api/v1/blobs/sha256/{digest}",
+    expected = tuple(VECTORS["IT-04"]["expect"]["status"])
+    for target, status in (
+        # MLflow's clients repeat a 500 for minutes: its wire says 410, ours says what the vector asks for.
+        ("/model-versions/get-artifact?name=flipped&version=1&path=flipped.bin", (410,)),
+        ("/api/v1/models/flipped/versions/1/files/flipped.bin", expected),
+        (f"/api/v1/blobs/sha256/{digest}", expected),
     ):
         reply = stage.server.ask("GET", target)
-        assert reply.status in VECTORS["IT-04"]["expect"]["status"], target
+        assert reply.status in status, target
         assert b"ound sound" not in reply.raw
     assert digest in stage.server.log.read_text()
 
