@@ -44,9 +44,7 @@ def test_a_token_from_elsewhere_is_refused(token: object) -> None:
 
 @pytest.mark.parametrize("count", [4097, 1_000_000])
 def test_a_token_over_the_limit_is_refused_unread(count: int) -> None:
-    with pytest.raises(
-        InvalidInput, match=f"^Invalid page token '.*It has {count} characters\\. At most 4096"
-    ) as caught:
+    with pytest.raises(InvalidInput, match=f"It has {count} characters\\. At most 4096") as caught:
         decode_token(SECRET, SCOPE, "A" * count)
     assert caught.value.details["limit"] == "page_token"
 
