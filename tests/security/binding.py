@@ -26,7 +26,6 @@ VECTORS: dict[str, dict[str, Any]] = {
 
 _ZEROS = "0" * 64
 _ACCOUNTS = "accounts"
-_RUNS = "tracking of runs"
 _WEB = "web pages with a log-in"
 _HOOKS = "webhooks"
 _APPROVALS = "approvals, which come with accounts"
@@ -34,11 +33,10 @@ _ARCHIVES = "nothing here takes archives; a folder is pushed file by file"
 _CHECKS = "checks that look into files (scan, load in a sandbox)"
 
 WAITING: dict[str, str] = {
-    **dict.fromkeys(("SU-16", "SU-17"), f"{_ACCOUNTS} and {_RUNS}"),
-    "SU-25": _RUNS,
+    **dict.fromkeys(("SU-16", "SU-17"), _ACCOUNTS),
     **dict.fromkeys(("AZ-01", "AZ-02", "AZ-05", "AZ-07", "AZ-08", "AZ-10", "AZ-11"), _ACCOUNTS),
     **dict.fromkeys(("AZ-13", "AZ-14", "AZ-20", "AZ-22"), _ACCOUNTS),
-    "AZ-04": f"{_ACCOUNTS} and {_RUNS}",
+    "AZ-04": _ACCOUNTS,
     **dict.fromkeys(("JW-01", "JW-02", "JW-04", "JW-05", "JW-07", "JW-08", "JW-10", "JW-11"), f"{_ACCOUNTS}: OIDC"),
     **dict.fromkeys(("GP-01", "GP-02", "GP-04", "GP-05"), _APPROVALS),
     **dict.fromkeys(("BR-07", "BR-11", "BR-13", "BR-14"), _WEB),

@@ -36,6 +36,7 @@ INPUT_TAG_LENGTHS = (255, 500)
 _KEY = re.compile(r"[/\w.\- :]*")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,255}")
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
+_STORE = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]+:", re.IGNORECASE)  # two letters at least: C: is a folder
 _BAD_IN_MODEL_NAME = "/:.%\"'"
 
 
@@ -96,7 +97,8 @@ def check_experiment_name(name: str) -> str:
 def check_location(location: str) -> str:
     """Return the URI below which an experiment's files are kept, without a slash at its end.
 
-    It may be anywhere: clients read and write there, this server only where it is its own artifact tree.
+    It may be in any store: clients read and write there, this server only where it is its own artifact tree. A folder
+    is refused: whose it would be, the server's or each client's, is for the one to guess who reads it (CVE-2024-1483).
     """
     check_text(location, "artifact_location", LOCATION_LENGTH)
     problem = hidden_character(location)
@@ -104,6 +106,8 @@ def check_location(location: str) -> str:
         problem = "'artifact_location' URL can't include fragments or params."
     elif location.startswith(("runs:", "models:")):
         problem = f"Artifact location cannot be a {location.partition(':')[0]}:/ URI."
+    elif not _STORE.match(location):
+        problem = "It is a folder of one machine. Leave it out: the files go to this server; or name a store (s3://…)."
     elif ".." in location.replace("\\", "/").split("/"):
         problem = "It has a '..' segment."
     if problem:
