@@ -13,6 +13,10 @@ PYTEST_ARGS ?=
 # How much of the long sizes `make nightly` takes, and never less than every run does.
 SCALE ?= 1
 BENCH_ARGS ?=
+# How many seeds `make differential` takes, with how many requests each; SEED=N names the first one.
+SEEDS ?= 1
+CALLS ?= 20000
+SEED ?=
 UPGRADE ?=
 NO_APT ?=
 DEBIAN_PACKAGES := chromium spin strace faketime postgresql
@@ -63,6 +67,10 @@ demo: .venvs/mlflow3/.self ## Tell the main story with real models on a real ser
 bench: .venv/.self .venvs/mlflow3/.self ## Measure side by side with a stock MLflow server
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
+.PHONY: differential
+differential: .venv/.self .venvs/mlflow3/.self ## Send random requests to a stock MLflow server and to ours, compare (SEEDS=, CALLS=)
+	$(BIN)/python -m tests.differential.run --seeds $(SEEDS) --calls $(CALLS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: nightly
 nightly: install ## Run the long form of every test (many hours; SCALE=0.02 for a part of it) and write its figures down
 	GREENROOM_NIGHTLY=$(SCALE) GREENROOM_FIGURES=docs/figures/nightly.json $(PYTEST) -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
@@ -76,7 +84,7 @@ lock: .venv/.uv ## Lock the dependencies anew (UPGRADE=1: to the newest versions
 	tools/lock.sh $(if $(UPGRADE),--upgrade)
 
 .PHONY: install
-install: .venv/.self .venvs/mlflow3/.self .venvs/mlflow2/.self ## Install everything that the tests need
+install: .venv/.self .venvs/mlflow3/.self .venvs/mlflow2/.self .venvs/frameworks/.torch ## Install everything that the tests need
 ifndef NO_APT
 	@tools/apt.sh $(DEBIAN_PACKAGES)
 endif
@@ -112,6 +120,12 @@ clean: ## Remove what was installed and built here
 
 .venvs/%/.self: .venvs/%/.lock pyproject.toml src/greenroom/_version.py
 	@$(SELF) --python .venvs/$*/bin/python
+	@touch $@
+
+# After the lock, whose installation takes away what it does not name.
+.venvs/frameworks/.torch: .venvs/frameworks/.self requirements/torch.txt tools/torch.sh
+	@echo 'Installing requirements/torch.txt into .venvs/frameworks'
+	@tools/torch.sh .venvs/frameworks/bin/python
 	@touch $@
 
 .PRECIOUS: .venvs/%/.lock .venvs/%/.self

@@ -4,7 +4,10 @@ Runs as a process of its own (`python benchmarks/load.py < spec.json`), without 
 must be small beside what is measured, and the same for every server. Keep-alive, TCP_NODELAY, Content-Length only.
 
     {"host": "127.0.0.1", "port": 5000, "seconds": 3.0, "warm_s": 0.5,
-     "clients": [["GET /health HTTP/1.1\\r\\n...", ...], ...]}      one list of requests per client, cycled
+     "clients": [["GET /health HTTP/1.1\\r\\n...", ...], ...],     one list of requests per client, cycled
+     "every_s": 0.1}          optional: a client sends at this pace, once it has the answer before, and not at once
+
+`@@@@@@@@@` in a request becomes the client's running number, in as many digits: what is logged is never the same twice.
 
 Prints {"calls", "seconds", "p50_ms", "p90_ms", "p99_ms", "max_ms", "errors", "first_error", "cpu_s"}.
 """
@@ -17,11 +20,13 @@ import selectors
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 _NO_ANSWER_S = 30.0
+_NUMBER = b"@@@@@@@@@"
 
 
 @dataclass
@@ -30,6 +35,7 @@ class _Client:
     requests: Sequence[bytes]
     turn: int = 0
     sent_at: float = 0.0
+    due_at: float = 0.0  # when it is to send next; only with a pace
     answer: bytearray = field(default_factory=bytearray)
     wanted: int = -1  # bytes of the whole answer; -1: its head is not there yet
 
@@ -37,6 +43,8 @@ class _Client:
         self.answer.clear()
         self.wanted = -1
         request = self.requests[self.turn % len(self.requests)]
+        if _NUMBER in request:
+            request = request.replace(_NUMBER, b"%09d" % self.turn)
         self.turn += 1
         self.sent_at = time.perf_counter()
         self.sock.sendall(request)
@@ -66,7 +74,7 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
     """Put the load on and return what was measured. The first `warm_s` seconds do not count."""
     clients = [_connect(spec, requests) for requests in spec["clients"]]
     try:
-        return _drive(clients, spec["seconds"], spec.get("warm_s", 0.5))
+        return _drive(clients, spec["seconds"], spec.get("warm_s", 0.5), spec.get("every_s", 0.0))
     finally:
         for client in clients:
             client.sock.close()
@@ -78,18 +86,23 @@ def _connect(spec: dict[str, Any], requests: Sequence[str]) -> _Client:
     return _Client(sock, [each.encode() for each in requests])
 
 
-def _drive(clients: Sequence[_Client], seconds: float, warm_s: float) -> dict[str, Any]:
+def _drive(clients: Sequence[_Client], seconds: float, warm_s: float, every_s: float) -> dict[str, Any]:
     selector = selectors.DefaultSelector()
-    for each in clients:
+    began = time.perf_counter()
+    resting: deque[_Client] = deque()  # in the order in which they are due
+    for number, each in enumerate(clients):
         selector.register(each.sock, selectors.EVENT_READ, each)
-        each.send()
-    counts_from = time.perf_counter() + warm_s
+        each.due_at = began + every_s * number / len(clients)  # spread over the pace
+        resting.append(each)
+    counts_from = began + warm_s
     ends_at = counts_from + seconds
     times: list[float] = []
     errors, first_error, cpu = 0, "", _cpu_s()
     while (now := time.perf_counter()) < ends_at:
-        ready = selector.select(_NO_ANSWER_S)
-        if not ready:
+        while resting and resting[0].due_at <= now:
+            resting.popleft().send()
+        ready = selector.select(max(0.0, resting[0].due_at - now) if resting else _NO_ANSWER_S)
+        if not ready and not resting:
             raise TimeoutError(f"no answer for {_NO_ANSWER_S:g} s")
         for key, _ in ready:
             client: _Client = key.data
@@ -101,7 +114,11 @@ def _drive(clients: Sequence[_Client], seconds: float, warm_s: float) -> dict[st
                 if client.answer[9:12] != b"200":
                     errors += 1
                     first_error = first_error or bytes(client.answer[:600]).decode("utf-8", "replace")
-            client.send()
+            if every_s:
+                client.due_at = max(client.due_at + every_s, now)
+                resting.append(client)
+            else:
+                client.send()
     return _summary(times, now - counts_from, errors, first_error, _cpu_s() - cpu)
 
 

@@ -35,6 +35,8 @@ def table(found: Mapping[str, Any]) -> str:
             "",
             *_above_a_tag(found),
         ]
+    if "P6" in found:
+        lines += ["", "## A holder look-up while 64 runs log (p99: <= 2x idle)", "", *_beside_logging(found["P6"])]
     if "A3" in found:
         lines += ["", "## A3 (sealing the log: <= 25 % of a durable commit)", "", *_sealing(found["A3"])]
     if "P11" in found:
@@ -83,6 +85,22 @@ def _above_a_tag(found: Mapping[str, Any]) -> Iterator[str]:
     for clients, sides in promotions.items():
         rate, floor = sides["greenroom"]["per_s"], tags[clients]["greenroom"]["per_s"]
         yield f"| {clients} | {floor:.0f} | {rate:.0f} | {rate / floor:.0%} |"
+
+
+def _beside_logging(part: Mapping[str, Any]) -> Iterator[str]:
+    one = "logged /s | look-up p50 ms | p99 ms | of idle p99"
+    yield f"| 64 runs | Greenroom {one} | MLflow {one} |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for kind, sides in part.items():
+        row = [kind]
+        for name in ("greenroom", "mlflow"):
+            side = sides.get(name)
+            if side is None:
+                row += ["-"] * 4
+                continue
+            times = side["p99_ms"] / part["idle"][name]["p99_ms"]
+            row += [f"{side.get('logged_per_s', 0):.0f}", *_times(side), f"{times:.1f}x"]
+        yield f"| {' | '.join(row)} |"
 
 
 def _sealing(part: Mapping[str, Any]) -> Iterator[str]:

@@ -21,10 +21,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import calls, footprint, report, sealing  # noqa: E402
+from benchmarks import calls, footprint, logging_load, report, sealing  # noqa: E402
 from benchmarks.servers import Greenroom, MLflow, Server, mlflow_python  # noqa: E402
 
-PARTS = ("P1", "P3", "P11", "P12", "A3")
+PARTS = ("P1", "P3", "P6", "P11", "P12", "A3")
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -78,6 +78,8 @@ def measure_all(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
             found["P1 own"] = _compare([ours], calls.NATIVE, wanted.clients, seconds, rounds)
         if "P3" in parts:
             found["P3"] = _compare(servers, calls.WRITES, wanted.clients, seconds, rounds)
+        if "P6" in parts:
+            found["P6"] = _beside_logging(servers, seconds, rounds)
         if "A3" in parts:
             found["A3"] = sealing.measure(folder / "sealing", commits)
         if "P12" in parts:
@@ -109,9 +111,31 @@ def _compare(
     return found
 
 
-def _middle(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the medians over the rounds, and the rounds themselves."""
-    keys = ("per_s", "p50_ms", "p90_ms", "p99_ms", "max_ms", "server_cpu_us")
+def _beside_logging(servers: Sequence[Server], seconds: float, rounds: int) -> dict[str, Any]:
+    """Return, per server, a holder look-up by one client: idle, and beside 64 runs that log. They take turns."""
+    found: dict[str, Any] = {}
+    runs = {each.name: logging_load.start_runs(each, logging_load.RUNS) for each in servers}
+    for kind in ("idle", *logging_load.KINDS):
+        taken: dict[str, list[dict[str, Any]]] = {each.name: [] for each in servers}
+        for _ in range(rounds):
+            for each in servers:
+                if kind == "idle":
+                    once = logging_load.look_up(each, seconds)
+                else:
+                    once = logging_load.beside_logging(each, runs[each.name], seconds, kind)
+                taken[each.name].append(once | {"load": os.getloadavg()[0]})
+        found[kind] = {name: _middle(all_, "logged_per_s", "logged_p99_ms") for name, all_ in taken.items()}
+        _say(f"look-up beside runs, {kind}: " + ", ".join(_brief(name, all_) for name, all_ in taken.items()))
+    return found
+
+
+def _middle(rounds: Sequence[Mapping[str, Any]], *more: str) -> dict[str, Any]:
+    """Return the medians over the rounds, and the rounds themselves; what a round did not measure is left out."""
+    keys = [
+        key
+        for key in ("per_s", "p50_ms", "p90_ms", "p99_ms", "max_ms", "server_cpu_us", *more)
+        if all(key in each for each in rounds)
+    ]
     return {key: statistics.median(each[key] for each in rounds) for key in keys} | {"rounds": list(rounds)}
 
 

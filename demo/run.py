@@ -83,7 +83,7 @@ def _tell(story: Story, data: Path, work: Path) -> None:
 
 
 def _environment(url: str) -> dict[str, str]:
-    return {"GREENROOM_URL": url, "GREENROOM_ACTOR": ACTOR, "MLFLOW_TRACKING_URI": url, "MLFLOW_REGISTRY_URI": url,
+    return {"GREENROOM_URL": url, "GREENROOM_ACTOR": ACTOR, "MLFLOW_TRACKING_URI": url,
             "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}  # fmt: skip
 
 

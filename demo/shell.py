@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,14 @@ class Shell:
         claim: str | None = None,
         shown: int | None = None,
         env: Mapping[str, str] | None = None,
+        hide: Collection[str] = (),
     ) -> str:
         """Run a command line, show it with its output (`shown` lines of it), and return the output.
 
+        Settings in `env` are shown before the command, but those named in `hide`.
         Raises Untrue unless it ends with `exits` and its output holds all of `says`. `claim` is said when it does.
         """
-        settings = "".join(f"{name}={shlex.quote(value)} " for name, value in (env or {}).items())
+        settings = "".join(f"{name}={shlex.quote(value)} " for name, value in (env or {}).items() if name not in hide)
         self._story.command(settings + line)
         done = self._run(shlex.split(line), {**self._env, **(env or {})})
         self._story.output(_head(done.text, shown))

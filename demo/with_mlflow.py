@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from demo.scene import Scene, now_ms, requirements
+from demo.scene import Scene, now_ms
 from demo.training import Candidate
 
-# A tree inside a forest is a type that skops does not know; MLflow 3.17 saves with skops and asks for a word of trust.
-TRUSTED = ["sklearn.tree._tree.Tree"]
+# What keeps mlflow's own messages short; no part of the story.
+_BARE = {
+    "MLFLOW_REGISTRY_URI": "",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
 def prepare(url: str) -> Any:
@@ -34,61 +39,57 @@ def prepare(url: str) -> Any:
     ):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(url)
-    mlflow.set_registry_uri(url)
     return mlflow.MlflowClient()
 
 
 def register(scene: Scene, client: Any) -> None:
-    """Chapter: versions come in through MLflow's client, and are served by it."""
+    """Chapter: ordinary training code logs and registers here, and what it made is served by the same client."""
     story, name = scene.story, scene.names["tumour"]
-    story.chapter("The code you have: an unmodified mlflow client")
+    story.chapter("The code you have: plain mlflow, one address changed")
     story.say(
-        "Three models for the breast cancer data, saved by MLflow, uploaded by MLflow, registered by MLflow. Nothing "
-        "in this code knows Greenroom: it is pointed at the server, and metrics travel as tags."
+        "demo/train.py is ordinary training code for the breast cancer data: it starts runs, logs parameters, metrics "
+        "and the data, and registers three models. Nothing in it knows Greenroom: MLFLOW_TRACKING_URI says where to."
     )
     story.python(f'''
-        mlflow.set_registry_uri("{scene.server.url}")
-        mlflow.sklearn.save_model(model, folder, signature=signature)
-        get_artifact_repository("mlflow-artifacts:/{name}/v1").log_artifacts(folder)
-        client.create_registered_model("{name}")
-        client.create_model_version("{name}", "mlflow-artifacts:/{name}/v1", tags={{"greenroom.metric.auc": ...}})
+        mlflow.log_params(params); mlflow.log_metric("auc", auc)
+        mlflow.log_input(mlflow.data.from_numpy(train_x, targets=train_y, name="cells"), context="training")
+        mlflow.sklearn.log_model(model, name="classifier", registered_model_name="{name}", signature=signature)
     ''')
-    client.create_registered_model(name, description="Benign or malignant, from 30 measurements of a cell nucleus.")
+    where = {"MLFLOW_TRACKING_URI": scene.server.url, **_BARE}
+    shutil.copy(Path(__file__).with_name("train.py"), scene.work)
+    scene.shell.run(
+        f"python train.py {name}", env=where, hide=_BARE, says=["Created version '3'"], claim="trained, logged"
+    )
     for number, candidate in enumerate(scene.candidates["breast_cancer"], 1):
-        made = _register(client, name, number, candidate)
-        version = scene.registry.get(name, made.version)
-        story.check(
-            version.version == number
-            and version.digest is not None
-            and dict(version.metrics) == dict(candidate.metrics),
-            f"version {number} ({candidate.what}): {version.file_count} files pinned as {str(version.digest)[:19]}..., "
-            + ", ".join(f"{key} {value}" for key, value in version.metrics.items()),
-            version,
-        )
+        _check_registered(scene, client, name, number, candidate)
+    client.update_registered_model(name, "Benign or malignant, from 30 measurements of a cell nucleus.")
+    _show_origin(scene, name)
     _serve_first(scene, client)
 
 
-def _register(client: Any, name: str, number: int, candidate: Candidate) -> Any:
-    import mlflow
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+def _check_registered(scene: Scene, client: Any, name: str, number: int, candidate: Candidate) -> None:
+    """The version knows of its run what nobody told it again."""
+    version = scene.registry.get(name, number)
+    run = client.get_run(version.run_id)
+    kept = dict(version.metrics), dict(version.params), [(each.name, each.context) for each in version.datasets]
+    logged = run.data.metrics, run.data.params, [("cells", "training")]
+    scene.story.check(
+        kept == logged and dict(version.metrics) == dict(candidate.metrics) and version.digest is not None,
+        f"version {number} ({candidate.what}): {version.file_count} files pinned as {str(version.digest)[:19]}..., "
+        + ", ".join(f"{key} {value}" for key, value in version.metrics.items())
+        + ", with parameters and data of its run",
+        (version, logged),
+    )
 
-    train, _ = candidate.data.train
-    source = f"mlflow-artifacts:/{name}/v{number}"
-    with tempfile.TemporaryDirectory() as folder:
-        model_folder = Path(folder) / "model"
-        mlflow.sklearn.save_model(
-            candidate.model,
-            str(model_folder),
-            signature=mlflow.models.infer_signature(train, candidate.model.predict(train)),
-            pip_requirements=[f"mlflow=={mlflow.__version__}", *requirements()],
-            skops_trusted_types=TRUSTED if "forest" in candidate.what else None,
-        )
-        get_artifact_repository(source).log_artifacts(str(model_folder))
-    tags = {f"greenroom.metric.{key}": str(value) for key, value in candidate.metrics.items()}
-    tags |= {f"greenroom.param.{key}": value for key, value in candidate.params.items()}
-    tags |= {each.name: each.digest for each in candidate.data.recorded if each.digest}
-    return client.create_model_version(
-        name, source, tags=tags, description=f"{candidate.what}, seed {candidate.params['seed']}"
+
+def _show_origin(scene: Scene, name: str) -> None:
+    scene.shell.run(f"greenroom runs list {name}", says=["naive Bayes", "auc"], claim="the three runs")
+    runs = " ".join(str(scene.registry.get(name, number).run_id)[:12] for number in (1, 2, 3))
+    scene.shell.run(f"greenroom runs compare {runs}", says=["0.9976", "trees"], claim="side by side, the best marked")
+    scene.story.say("Where a version comes from, it knows without another word by its author:")
+    scene.shell.run(f"greenroom show {name} 2", says=["auc", "depth", "cells"], claim="metrics, parameters, data, code")
+    scene.shell.run(
+        f"greenroom lineage {name} 2", says=["random forest", "cells"], claim="drawn: the run and the data it came of"
     )
 
 

@@ -69,4 +69,5 @@ GOALS: dict[str, Goal] = {
     "A5": Goal(4, "Logs, checkpoints and proofs are read by a second implementation"),
     "A6": Goal(4, "An administrator with the database and the key is found out by who keeps a checkpoint elsewhere"),
     "M1": Goal(8, "Every registry call of two lines of mlflow clients, compared with a stock server"),
+    "M2": Goal(8, "Random sequences of requests and of client calls, compared with a stock server"),
 }

@@ -17,7 +17,7 @@ if str(ROOT) not in sys.path:  # run as a script, Python knows the folder of the
 from greenroom.core.document import parse_policy  # noqa: E402
 from greenroom.core.presets import PRESETS  # noqa: E402
 from tools import compile_sql  # noqa: E402
-from tools.pages import attacks, cli, diagram, lifecycle, promises, rest, tables  # noqa: E402
+from tools.pages import attacks, cli, diagram, lifecycle, mlflow, promises, rest, tables  # noqa: E402
 from tools.pages.text import block_names, fill  # noqa: E402
 
 DOCS = ROOT / "docs"
@@ -30,6 +30,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "permissions": rest.permissions,
     "mlflow-endpoints": rest.mlflow_endpoints,
     "mlflow-tracking": rest.mlflow_tracking,
+    "mlflow-out": mlflow.out,
+    "mlflow-differences": mlflow.differences,
     "errors": tables.errors,
     "refusals": tables.refusals,
     "exits": tables.exits,

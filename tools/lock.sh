@@ -4,7 +4,7 @@
 set -euo pipefail
 uv=$PWD/.venv/bin/uv
 cd requirements
-for name in tools dev mlflow3 mlflow2; do
+for name in tools dev mlflow3 mlflow2 frameworks; do
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --no-header "$@" "$name.in" --output-file "$name.txt"
     echo "requirements/$name.txt: $(grep -c '==' "$name.txt") packages"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom import gates as _gate_types
 from greenroom.blobs.filesystem import FilesystemBlobs
-from greenroom.core.errors import Forbidden, GreenroomError, RateLimited, Refused, Unavailable
+from greenroom.core.errors import Forbidden, GreenroomError, IntegrityFailure, RateLimited, Refused, Unavailable
 from greenroom.core.limits import bound
 from greenroom.core.model import Actor
 from greenroom.core.presets import DEFAULT
@@ -222,10 +222,25 @@ def _in_folder(
 
 def _blobs(folder: Path, store: DatabaseStore) -> FilesystemBlobs:
     try:
+        _require_mounted(folder / BLOBS, store)
         return FilesystemBlobs(folder / BLOBS, store.health)
     except BaseException:
         store.close()
         raise
+
+
+def _require_mounted(blobs: Path, store: DatabaseStore) -> None:
+    """Raise IntegrityFailure when the blobs' folder is gone: with an empty one in its place they would count as damaged."""
+    if blobs.is_dir():
+        return
+    with store.snapshot() as tx:
+        expected, _ = tx.blob_totals()
+    if expected:
+        raise IntegrityFailure(
+            f"the folder {blobs} is not there, and {expected} blobs should be in it.",
+            hint="Mount it or restore it from your backup. If they are lost for good: mkdir it and run greenroom fsck.",
+            folder=str(blobs),
+        )
 
 
 def open_shared(url: str, folder: Path, *, lifecycle: str | None = None, floor_bytes: int = 0) -> LocalRegistry:
@@ -298,6 +313,8 @@ def _routes(registry: LocalRegistry) -> list[Route]:
     from greenroom.http import bytes as byte_routes
     from greenroom.http import (
         mlflow_artifacts,
+        mlflow_multipart,
+        mlflow_presigned,
         mlflow_registry,
         mlflow_service,
         mlflow_tracking,
@@ -318,5 +335,7 @@ def _routes(registry: LocalRegistry) -> list[Route]:
         *mlflow_registry.routes(registry),
         *mlflow_tracking.routes(registry),
         *mlflow_artifacts.routes(registry),
+        *mlflow_multipart.routes(registry),
+        *mlflow_presigned.routes(registry),
         *mlflow_service.routes(),
     ]

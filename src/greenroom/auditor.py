@@ -44,6 +44,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 _INCOMPLETE = {"missing", "shorter", "witness"}
 _HEADER = ("actor", "at", "model", "prev", "request", "seq", "type", "version")
+_LINE = {*_HEADER, "body", "body_digest", "leaf"}
 
 
 class Unchecked(Exception):
@@ -95,6 +96,9 @@ def verify_export(
     signed checkpoints, `witnesses` verifier keys that must each have cosigned one of the checkpoints. Raises Unchecked
     when nothing can be said.
     """
+    for path in folder.rglob("*"):
+        if not path.is_file() and not path.is_dir():
+            raise Unchecked(f"{path} is no file")  # a pipe, or a device that has no end
     report = Report()
     log_key = Key.read(_text(folder / "key") if key is None else key, LOG_KEY)
     try:
@@ -139,7 +143,8 @@ def _read_entries(folder: Path, size: int, report: Report) -> Iterator[bytes]:
                 report.add("missing", where, f"its bundle {Path(str(exc.filename)).relative_to(folder)} is missing")
                 return
             except (_Bad, ValueError, TypeError, LookupError, AttributeError, RecursionError, OSError) as exc:
-                report.add("entry", where, str(exc) or type(exc).__name__)
+                told = isinstance(exc, (_Bad, ValueError, OSError))
+                report.add("entry", where, str(exc) if told else "its bytes are not those of an entry")
                 return
             state.feed(seq, body)
             leaf = hashlib.sha256(b"\x00" + raw).digest()
@@ -185,6 +190,8 @@ def _checked(raw: bytes, told: Any, seq: int, prev: str) -> dict[str, Any]:
         raise _Bad(f"entry {header['seq']} stands in its place")
     if header["prev"] != prev:
         raise _Bad(f"it follows {header['prev']}, but the entry before it is {prev}")
+    if set(told) != _LINE:
+        raise _Bad("its line in entries.jsonl has other members than an entry")
     for name in _HEADER:
         if told[name] != header[name] or type(told[name]) is not type(header[name]):
             raise _Bad(f"`{name}` is {told[name]!r} in entries.jsonl, {header[name]!r} in the tree")

@@ -177,8 +177,8 @@ def _tamper(export: Path, note: str, rng: random.Random) -> str:
     elif kind == "insert":
         lines.insert(at, lines[rng.randrange(len(lines))])
     else:
-        name = rng.choice([name for name in lines[at] if name != "request"])
-        old = lines[at][name]
+        name = rng.choice([name for name in (*lines[at], "note") if name != "request"])
+        old = lines[at].get(name)
         new = {"seq": 0, "version": 7, "at": 1}.get(name, {"body": {**lines[at]["body"], "x": 1}}.get(name, f"{old}x"))
         lines[at][name] = new if new != old else 8
         kind = f"edit {name} of"

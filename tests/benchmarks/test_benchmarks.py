@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from benchmarks import load, report, run
+from benchmarks import load, logging_load, report, run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the benchmark reads /proc")
 
@@ -59,6 +59,13 @@ def test_each_client_sends_its_requests_in_turn(server):
     assert 0 < found["p50_ms"] <= found["p90_ms"] <= found["p99_ms"] <= found["max_ms"]
 
 
+def test_a_pace_is_kept_and_requests_are_numbered(server):
+    spec = _spec(server, ["GET /@@@@@@@@@ HTTP/1.1\r\n\r\n"]) | {"every_s": 0.02}
+    load.run(spec)
+    assert server.asked == [b"/%09d" % at for at in range(len(server.asked))]
+    assert 2 <= len(server.asked) <= 7
+
+
 def test_wrong_answers_are_counted(server):
     server.status = 500
     found = load.run(_spec(server, ["GET / HTTP/1.1\r\n\r\n"], ["GET / HTTP/1.1\r\n\r\n"]))
@@ -96,12 +103,14 @@ def test_quantile(times, part, value):
 
 def test_tiny_run_of_our_server(tmp_path):
     out = tmp_path / "results"
-    size = ["--quick", "--no-mlflow", "--clients", "1,2", "--seconds", "0.1", "--only", "P1,P3,P12,A3"]
+    size = ["--quick", "--no-mlflow", "--clients", "1,2", "--seconds", "0.1", "--only", "P1,P3,P6,P12,A3"]
     assert run.main([*size, "--out", str(out)]) == 0
     found = json.loads((out / "quick.json").read_text("utf-8"))
     for part, kind in (("P1", "holder of Production"), ("P1 own", "constant JSON"), ("P3", "promotion with swap")):
         for clients in ("1", "2"):
             assert found[part][kind][clients]["greenroom"]["per_s"] > 0
+    for kind in logging_load.KINDS:
+        assert found["P6"][kind]["greenroom"]["logged_per_s"] > 0
     assert found["P12"]["greenroom"]["promotion"]["median_s"] > 0
     assert all(0 < each["share"] < 1 for each in found["A3"].values())
     table = (out / "quick.md").read_text("utf-8")

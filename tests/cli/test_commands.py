@@ -119,10 +119,10 @@ def test_show(churn):
     ran = churn("show", "churn", *T)
     assert "lifecycle    standard\n" in ran.out
     ran = churn("show", "churn@3", *T)
-    assert "metrics      auc = 0.85\n" in ran.out
-    assert "run          -\n" in ran.out
-    assert "python       -\n" in ran.out  # the command line did not train it
-    assert "packages     numpy 2.0\n" in ran.out
+    assert "metrics        auc = 0.85\n" in ran.out
+    assert "run            -\n" in ran.out
+    assert "trained with   -\n" in ran.out  # the command line did not train it
+    assert "packages       numpy 2.0\n" in ran.out
     assert churn("show", "churn", 2).data["version"] == 2
     assert churn("show", "churn@2", 2).code == 2
     assert churn("show", "churn", 9).code == 4
@@ -281,6 +281,19 @@ def test_the_log_is_exported_with_its_checkpoint(churn, lonely):
         ]
         assert churn("audit", "verify", "--checkpoint", "kept/checkpoint").code == 0
         churn("promote", "churn", 1, "--to", "Staging")
+
+
+@pytest.mark.parametrize(("name", "line", "says"), [("checkpoint", 1, "99 entries"), ("key", 0, "of another log")])
+def test_an_export_is_not_replaced_by_one_that_shows_less(churn, lonely, name, line, says):
+    assert churn("audit", "export", "kept").code == 0
+    file = lonely / "kept" / name
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join([*lines[:line], "99\n", *lines[line + 1 :]]), "utf-8")
+    before = file.read_bytes()
+    ran = churn("audit", "export", "kept")
+    assert ran.code == 5
+    assert says in ran.err
+    assert file.read_bytes() == before
 
 
 def test_info(churn, lonely):

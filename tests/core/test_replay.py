@@ -117,3 +117,13 @@ def test_requirements_are_compared_by_normalised_name() -> None:
         "-r other.txt": "",
         "x": "==1",
     }
+
+
+@pytest.mark.parametrize(
+    ("second", "found"), [("sha256:a", []), ("sha256:b", ["version 1 was pinned and got other files"])]
+)
+def test_what_is_pinned_stays(second: str, found: list[str]) -> None:
+    key = {"model_id": 1, "version": 1}
+    pins = ([["set", "version", key, {"manifest": each}]] for each in ("sha256:a", second))
+    put = [["put", "version", version(1) | {"manifest": None}], *GOOD[1][1:]]
+    assert problems(GOOD[0], put, *pins) == found

@@ -238,6 +238,42 @@ def test_an_upload_that_cannot_fit_is_refused_before_it_is_sent(tmp_path: Path) 
         assert list((place / "data" / "blobs" / "staging").iterdir()) == []
 
 
+def test_parts_that_do_not_fit(tmp_path: Path) -> None:
+    """Said in MLflow's words, for the part and for the whole; what was there stays, aborting gives the space back."""
+    files = "/api/2.0/mlflow-artifacts"
+    with tmpfs(tmp_path / "disk") as place, serving(place / "data", "--free-space-floor", "0") as server:
+        assert ask(server, "PUT", f"{files}/artifacts/a/before", b"kept")[0] == 200
+        body = json.dumps({"path": "large", "num_parts": 6}).encode()
+
+        def post(step: str, body: bytes) -> tuple[int, dict[str, Any]]:
+            connection = http.client.HTTPConnection(*server.address, timeout=30)
+            connection.request("POST", f"{files}/mpu/{step}/a", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            try:
+                return answer.status, json.loads(answer.read())
+            finally:
+                connection.close()
+
+        made = post("create", body)[1]
+        urls = [each["url"].removeprefix(server.url) for each in made["credentials"]]
+        etag = f'"{digest_of(bytes(MIB)).removeprefix("sha256:")}"'
+        sent = [ask(server, "PUT", url, bytes(MIB))[0] for url in urls[:5]]
+        parts = [{"part_number": number, "etag": etag} for number in range(1, 7)]
+        whole = json.dumps({"path": "large", "upload_id": made["upload_id"], "parts": parts}).encode()
+        refused = [ask(server, "PUT", urls[5], bytes(4 * MIB)), post("complete", whole)]
+        assert sent == [200] * 5
+        assert (refused[0][0], refused[0][1]["error_code"]) == (507, "RESOURCE_EXHAUSTED")
+        assert "no space is left" in refused[0][1]["message"]
+        assert (refused[1][0], "part 6" in refused[1][1]["message"]) == (400, True)
+        assert ask(server, "PUT", urls[5], bytes(MIB))[0] == 200
+        status, answer = post("complete", whole)  # all parts are there, and there is no room for the whole
+        assert (status, answer["error_code"]) == (507, "RESOURCE_EXHAUSTED"), answer
+        assert post("abort", whole) == (200, {})
+        assert list((place / "data" / "blobs" / "staging").iterdir()) == []
+        assert upload(server, os.urandom(5 * MIB))[0] == 201
+        assert ask(server, "GET", f"{files}/artifacts/a/before")[1] == {"text": "kept"}
+
+
 def test_without_a_floor_there_is_no_room_for_rows(tmp_path: Path) -> None:
     """The mutant: uploads take all there is, and not even a refusal can be recorded."""
     with tmpfs(tmp_path / "disk") as place:

@@ -1,7 +1,7 @@
 """F1: the power goes at any moment; whatever of the unsynced is on the disk then, nothing acknowledged is lost.
 
-Twelve workflows are recorded call by call below SQLite and below the blob store. From each record crash states are made
-by the rules of `disk.py`, laid out as files, opened as after a restart, and judged.
+The workflows are recorded call by call below SQLite and below the blob store. From each record crash states are made by
+the rules of `disk.py`, laid out as files, opened as after a restart, and judged.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Acknowledged:
     made: bool = False
     entries: set[str] = field(default_factory=set)
     blobs: set[str] = field(default_factory=set)
+    tracked: set[str] = field(default_factory=set)  # `point KEY STEP`, `param KEY`, `file PATH` of the run
 
     def note(self, text: str) -> None:
         for line in text.splitlines():
@@ -57,6 +58,8 @@ class Acknowledged:
                 self.entries.add(what)
             elif kind == "blob":
                 self.blobs.add(what)
+            elif kind in ("point", "param", "file", "ended"):
+                self.tracked.add(line)
 
 
 def moments(place: Path, calls: list[syscalls.Call], ledger: Path) -> Iterator[tuple[Disk, Acknowledged]]:
@@ -121,7 +124,7 @@ class Judge:
         pages = tx.db.raw.execute("PRAGMA integrity_check").fetchall()
         if pages != [("ok",)]:
             return [f"integrity_check says {pages}"]
-        found = _lost_blobs(registry, told)
+        found = _lost_blobs(registry, told) + _lost_of_run(tx, told)
         if found or not told.made:
             return found
         return self._replayed(registry, flow, head.last, [tx.db.all(f"SELECT * FROM {table}") for table in AUDITED])
@@ -149,6 +152,21 @@ def _lost_blobs(registry: LocalRegistry, told: Acknowledged) -> list[str]:
             if not whole:
                 found.append(f"an acknowledged blob holds other bytes: {digest}")
     return found
+
+
+def _lost_of_run(tx: Any, told: Acknowledged) -> list[str]:
+    """What a run logged is there, every acknowledged point, parameter and file of it, and each point once."""
+    if not told.tracked:
+        return []
+    points = [f"point {key} {step}" for key, step in tx.db.all('SELECT "key", step FROM metric_point')]
+    there = {*points, *(f"param {key}" for (key,) in tx.db.all('SELECT "key" FROM run_param'))}
+    there |= {f"file {path}" for (path,) in tx.db.all("SELECT path FROM upload")}
+    there |= {"ended x" for (status,) in tx.db.all("SELECT status FROM run") if status == "FINISHED"}
+    newest = dict(tx.db.all('SELECT "key", step FROM run_metric'))
+    found = [f"acknowledged by the run, and lost: {each}" for each in sorted(told.tracked - there)]
+    found += [f"a point is there twice: {points}"] if len(points) != len(set(points)) else []
+    stale = [key for key, step in newest.items() if f"point {key} {step + 1}" in points]
+    return found + [f"the newest point of {key} is not the newest" for key in stale]
 
 
 def _write_more(folder: Path) -> list[str]:
@@ -211,7 +229,7 @@ def judge() -> Iterator[Judge]:
     "{states} crash states over {flows} workflows: prefix, dropped, subset, torn, reordered",
     states=STATES,
     flows=FLOWS,
-    mutant=("test_less_synchronous_loses", "test_unsynced_blobs_are_lost"),
+    mutant=("test_less_synchronous_loses", "test_unsynced_blobs_are_lost", "test_what_a_run_logged_is_lost_by_less"),
 )
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_power_loss_takes_nothing_that_was_acknowledged(name: str, judge: Judge) -> None:
@@ -228,3 +246,9 @@ def test_less_synchronous_loses(level: str, judge: Judge) -> None:
 def test_unsynced_blobs_are_lost(mutant: str, judge: Judge) -> None:
     problems = judge_flow("uploading", 1_000, judge, mutant)
     assert any("an acknowledged blob" in each for each in problems), problems
+
+
+@pytest.mark.parametrize("mutant", ["off", "blobs_unsynced"])
+def test_what_a_run_logged_is_lost_by_less(mutant: str, judge: Judge) -> None:
+    problems = judge_flow("tracking", 1_000, judge, mutant)
+    assert any("lost" in each or "is empty" in each or "acknowledged blob" in each for each in problems), problems

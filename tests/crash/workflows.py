@@ -1,4 +1,4 @@
-"""Twelve things that people do with a registry, each in a process of its own.
+"""Things that people do with a registry, each in a process of its own.
 
 `python -m tests.crash.workflows FOLDER NAME LEDGER [MUTANT]` plays one of them in a folder that it makes.
 Each answered request is noted in the ledger, under the name it was made with (the log keeps it as the actor), so that
@@ -18,10 +18,13 @@ from greenroom.app import BLOBS, LocalRegistry, open_local
 from greenroom.blobs.filesystem import FilesystemBlobs
 from greenroom.core.model import Actor, File
 from greenroom.core.presets import STANDARD
+from greenroom.core.tracking import Metric, RunStatus
 from greenroom.services import commands as c
+from greenroom.services.commands import tracking as t
 from greenroom.store.folder import FolderStore
 
 ELSEWHERE = "s3://elsewhere/m"
+RUN = "a" * 32
 
 
 class Bench:
@@ -29,7 +32,7 @@ class Bench:
 
     def __init__(self, registry: LocalRegistry, ledger: int) -> None:
         self.registry = registry
-        self._ledger = ledger
+        self.ledger = ledger
         self._asked = 0
         self._guard = threading.Lock()
 
@@ -39,7 +42,7 @@ class Bench:
             self._asked += 1
             name = f"w{self._asked}"
         answer = self.registry.call_now(operation, command, Actor(name))
-        os.write(self._ledger, f"entry {name}\n".encode())
+        os.write(self.ledger, f"entry {name}\n".encode())
         return answer
 
     def register(self, **more: Any) -> Any:
@@ -51,8 +54,13 @@ class Bench:
         upload.write(data)
         digest, size = upload.finish_as_hashed()
         self.registry.call_now("blob_stored", c.BlobStored(digest, size), Actor("uploader"))
-        os.write(self._ledger, f"blob {digest}\n".encode())
+        os.write(self.ledger, f"blob {digest}\n".encode())
         return File("model.bin", digest, size)
+
+    def track(self, operation: str, command: Any, *noted: str) -> None:
+        """Log, and note what of it was answered: it has no entry of the log to be known by."""
+        self.registry.call_now(operation, command, Actor("trainer"))
+        os.write(self.ledger, "".join(f"{each}\n" for each in noted).encode())
 
 
 def registering(bench: Bench) -> None:
@@ -130,6 +138,23 @@ def uploading(bench: Bench) -> None:
     for number in range(3):
         file = bench.store(bytes([number]) * (70_000 + number))
         bench.register(files=(file,))
+    bench.register()
+    bench.do("pin_version", c.PinVersion("m", 4, (file,)))
+
+
+def uploading_in_parts(bench: Bench) -> None:
+    blobs, key = bench.registry.blobs, "ab" * 16
+    blobs.begin_parts(key, 2)
+    digests = []
+    for number in (2, 1):
+        part = blobs.upload(f"part{number}")
+        part.write(bytes([number]) * 60_000)
+        digests.append(part.finish_as_part(key, number))
+    digest, size = blobs.join_parts(key, digests[::-1])
+    bench.registry.call_now("blob_stored", c.BlobStored(digest, size), Actor("uploader"))
+    os.write(bench.ledger, f"blob {digest}\n".encode())
+    bench.registry.call_now("put_upload", c.PutUpload("a/b", digest, size), Actor("uploader"))
+    blobs.end_parts(key, joined=True)
 
 
 def together(bench: Bench) -> None:
@@ -160,11 +185,25 @@ def checkpointing(bench: Bench) -> None:
     bench.do("promote", c.Promote("m", "Production", 2))
 
 
+def tracking(bench: Bench) -> None:
+    """A run logs batches and files, and a version is registered from it."""
+    bench.track("create_run", t.CreateRun(RUN, 1, 0))
+    for at in range(5):
+        points = tuple(Metric(f"m{key}", at / 2, 1_000 + at, at) for key in range(3))
+        noted = [f"point {each.key} {each.step}" for each in points]
+        bench.track("log_to_run", t.LogToRun(RUN, points, ((f"p{at}", str(at)),)), *noted, f"param p{at}")
+        file = bench.store(bytes([at]) * (5_000 + at))
+        path = f"0/{RUN}/artifacts/model/{at}.bin"
+        bench.track("put_upload", c.PutUpload(path, file.digest, file.size_bytes), f"file {path}")
+    bench.do("register_version", c.RegisterVersion("m", source=f"runs:/{RUN}/model", create_model=True))
+    bench.track("update_run", t.UpdateRun(RUN, RunStatus.FINISHED, 9), "ended x")
+
+
 WORKFLOWS: dict[str, Callable[[Bench], None]] = {
     each.__name__: each
     for each in (
         registering, promoting, swapping, rolling_back, archiving, pointing, tagging, deleting, applying, uploading,
-        together, checkpointing,
+        uploading_in_parts, together, checkpointing, tracking,
     )
 }  # fmt: skip
 

@@ -46,7 +46,7 @@ KEY_LINES = [
     "chosen: lowest rmse",
     "chosen: last healthy holder of Production before version 2",
     "tumour version 1 held Production at",
-    "ok: 38 entries",
+    "ok: 39 entries",
     "the reference page is there",
     "the server ended cleanly",
 ]

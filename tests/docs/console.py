@@ -31,6 +31,7 @@ _PORT = re.compile(r"127\.0\.0\.1:(\d+)")
 _COLUMNS = 160
 _PATIENCE_S = 120
 _END = "--- end of command"
+_ERASED = re.compile(r"[^\n]*\r\x1b\[K")  # a sign of life, on a machine that is busy: no reader sees it afterwards
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ class Terminal:
             self.ports[asked[1] if asked else "5000"] = real[1]
         for stated, real_port in self.ports.items():
             printed = printed.replace(f"127.0.0.1:{real_port}", f"127.0.0.1:{stated}")
-        return printed.replace("\r\n", "\n").rstrip("\n").split("\n") if printed.strip() else [], status
+        printed = _ERASED.sub("", printed.replace("\r\n", "\n"))
+        return printed.rstrip("\n").split("\n") if printed.strip() else [], status
 
     def write(self, file: NewFile) -> None:
         """Write a file that the page gives."""

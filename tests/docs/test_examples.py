@@ -10,11 +10,11 @@ import pytest
 from tests.docs.console import ROOT, NewFile, Step, Terminal, matches, steps_of
 from tests.mlflow.servers import client_python
 
-WITH_MLFLOW = ROOT / "docs" / "how-to" / "point-mlflow-at-greenroom.md"
+WITH_MLFLOW = [ROOT / "docs" / "how-to" / name for name in ("point-mlflow-at-greenroom.md", "see-your-runs.md")]
 PAGES = [
     ROOT / "README.md",
     ROOT / "docs" / "tutorial.md",
-    *(path for path in sorted((ROOT / "docs" / "how-to").glob("*.md")) if path != WITH_MLFLOW),
+    *(path for path in sorted((ROOT / "docs" / "how-to").glob("*.md")) if path not in WITH_MLFLOW),
 ]
 
 
@@ -39,12 +39,13 @@ def test_a_page_does_what_it_says(page: Path, tmp_path: Path):
 
 @pytest.mark.mlflow
 @pytest.mark.slow
-def test_mlflow_code_as_the_page_says(tmp_path: Path):
-    follow(WITH_MLFLOW, tmp_path, client_python("mlflow3"))
+@pytest.mark.parametrize("page", WITH_MLFLOW, ids=lambda page: page.stem)
+def test_mlflow_code_as_the_page_says(page: Path, tmp_path: Path):
+    follow(page, tmp_path, client_python("mlflow3"))
 
 
 def test_every_how_to_has_something_to_run():
-    for page in (*PAGES, WITH_MLFLOW):
+    for page in (*PAGES, *WITH_MLFLOW):
         found = [step for step in steps_of(page.read_text("utf-8")) if isinstance(step, Step)]
         assert any(step.expected for step in found), page.name
 

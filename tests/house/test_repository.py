@@ -14,7 +14,7 @@ from tests.house.source import ROOT, expect_none, package_sources, tracked_files
 from tools.changelog import KINDS, fragment_complaints, read_fragments
 
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("tools", "dev", "mlflow3", "mlflow2")
+LOCKS = ("tools", "dev", "mlflow3", "mlflow2", "frameworks")
 _REQUIREMENT = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^ ;\\]+)(?P<marker> ; [^\\]+)? \\")
 _HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}( \\)?")
 _INDEX_VARIABLES = (
@@ -69,6 +69,14 @@ def test_lock(name):
     expect_none(lock_complaints((REQUIREMENTS / f"{name}.txt").read_text("utf-8")), "run `make lock`")
 
 
+def test_lock_of_pytorch():
+    """Written by hand, a build for processors only: no CUDA package can come along with it."""
+    text = (REQUIREMENTS / "torch.txt").read_text("utf-8")
+    expect_none(lock_complaints(text), "one line, one hash")
+    assert [(found["name"], "+cpu" in found["version"]) for found in _REQUIREMENT.finditer(text)] == [("torch", True)]
+    assert "nvidia" not in (REQUIREMENTS / "frameworks.txt").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", LOCKS)
 def test_lock_holds_what_was_asked_for(name):
     lock = (REQUIREMENTS / f"{name}.txt").read_text("utf-8")
@@ -78,7 +86,7 @@ def test_lock_holds_what_was_asked_for(name):
         for line in _asked(files.pop()):
             if line.startswith("-r"):
                 files.append(line.removeprefix("-r").removesuffix(".in"))
-            else:
+            elif not line.startswith("-c"):
                 asked.add(re.match(r"[a-z0-9._-]+", line.lower()).group())
     assert asked - locked == set(), "run `make lock`"
 
@@ -92,6 +100,7 @@ def test_requirements_are_those_of_the_package():
 
 def test_mlflow_is_pinned():
     assert {each for each in _asked("mlflow3") if each.startswith("mlflow")} == {"mlflow==3.17.2"}
+    assert {each for each in _asked("frameworks") if each.startswith("mlflow")} == {"mlflow==3.17.2"}
     assert {each for each in _asked("mlflow2") if each.startswith("mlflow")} == {"mlflow==2.22.4"}
 
 

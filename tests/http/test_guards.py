@@ -170,6 +170,7 @@ def test_a_compressed_body(both: Running) -> None:  # DO-05
         f"POST {CREATE} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n"
         "Connection: close\r\n\r\n0\r\n\r\n",
         f"POST {CREATE} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        f"POST {CREATE} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n",
         f"POST {CREATE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: +4\r\n\r\nabcd",
         f"POST {CREATE} HTTP/1.1\r\nHost : localhost\r\n\r\n",
     ],

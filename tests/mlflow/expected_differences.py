@@ -114,6 +114,14 @@ _MORE = {
     "raw/a version from birth to death/10/1/model_versions/0/aliases": ["champion"],
 }
 
+# Which rows of `tests/differential/deliberate.py`, from which the docs are made, each block above is an instance of.
+ROWS: dict[str, tuple[str, ...]] = {
+    "_STOCK_BREAKS": ("stock-5xx",),
+    "_STOCK_GUESSES": ("filters", "page-size"),
+    "_WORDS": ("words", "advice"),
+    "_SOURCES": ("other-hosts",),
+    "_MORE": ("camel", "search-aliases"),
+}
 EVERYWHERE: dict[str, Any] = _STOCK_BREAKS | _STOCK_GUESSES | _WORDS | _SOURCES | _MORE
 
 

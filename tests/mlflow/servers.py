@@ -56,7 +56,7 @@ def greenroom_server(lifecycle: str) -> Iterator[str]:
                 [*command, "--lifecycle", lifecycle], stdout=subprocess.PIPE, stderr=errors, text=True
             )
         try:
-            yield _url_said_by(process, log)
+            yield url_said_by(process, log)
             process.send_signal(signal.SIGTERM)
             assert process.wait(READY_S) == 0, log.read_text()
         finally:
@@ -64,7 +64,8 @@ def greenroom_server(lifecycle: str) -> Iterator[str]:
             process.communicate()
 
 
-def _url_said_by(process: subprocess.Popen[str], log: Path) -> str:
+def url_said_by(process: subprocess.Popen[str], log: Path) -> str:
+    """Return the URL that a server of ours prints when it is ready. RuntimeError when it ends instead."""
     out: IO[str] | None = process.stdout
     assert out is not None
     said = ""

@@ -302,6 +302,14 @@ def goes_on() -> None:
     Health.failed = lambda self, what: None  # type: ignore[method-assign]
 
 
+def points_are_a_list() -> None:
+    """A point that comes again is another point: the server tells them apart by when they came."""
+    from greenroom.services import tracking_logging
+
+    row, came = tracking_logging._point_row, itertools.count(1)
+    tracking_logging._point_row = lambda run, metric: row(run, dataclasses.replace(metric, timestamp=next(came)))
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
@@ -324,6 +332,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         swap_in_two_transactions,
         decided_outside,
         goes_on,
+        points_are_a_list,
     )
 }
 

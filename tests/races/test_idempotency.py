@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import itertools
 import json
 import socket
@@ -16,6 +17,7 @@ import pytest
 from greenroom.app import open_local
 from greenroom.core.digest import digest_of
 from greenroom.core.errors import RequestReused
+from greenroom.core.model import File
 from greenroom.services import commands as c
 from greenroom.services.api import BY_NAME, OPERATIONS, TRACKING, Mode
 from greenroom.services.ports import Request
@@ -25,6 +27,7 @@ from tests.races.kit import TESTER, Client, Server, problems_of_log, serving, to
 
 Make = Callable[[str], Any]
 AT_ONCE = 8
+PINNED = digest_of(b"p")
 DOCUMENT = """
 lifecycle = "of-{0}"
 [[stage]]
@@ -64,6 +67,11 @@ CASES: Mapping[str, Case] = {
         lambda m: c.RegisterVersion(m, source="s3://elsewhere/x"),
         lambda m: c.RegisterVersion(m, source="s3://elsewhere/y"),
         _MODEL,
+    ),
+    "pin_version": Case(
+        lambda m: c.PinVersion(m, 1, (File("w.bin", PINNED, 1),)),
+        lambda m: c.PinVersion(m, 1, (File("other.bin", PINNED, 1),)),
+        _VERSION,
     ),
     "update_version": Case(lambda m: c.UpdateVersion(m, 1, "x"), lambda m: c.UpdateVersion(m, 1, "y"), _VERSION),
     "delete_version": Case(lambda m: c.DeleteVersion(m, 1), lambda m: c.DeleteVersion(m, 1, "other"), _VERSION),
@@ -175,6 +183,11 @@ class Bench:
         return int(self.client.do("audit_checkpoint", c.AuditCheckpoint())["size"])
 
     def begin(self, case: Case, model: str) -> int:
+        """Make what must be there before, the bytes to be pinned among it."""
+        connection = http.client.HTTPConnection(*self.address(0))
+        connection.request("PUT", f"/api/v1/blobs/sha256/{PINNED.removeprefix('sha256:')}", b"p")
+        assert connection.getresponse().status == 201
+        connection.close()
         for operation, make in case.before:
             self.client.do(operation, make(model))
         return self.size()

@@ -47,12 +47,12 @@ WAITING: dict[str, str] = {
     "DO-17": _HOOKS,
     "IN-05": "an export as CSV",
     "IT-07": "the witness is a command, not an address of this server; goal A4 shows it",
-    "IT-08": "presigned addresses, which come with object stores",
 }
 """Vectors that no request to this server can stand for yet, and what they wait for."""
 
 ELSEWHERE: dict[str, str] = {
     "DO-16": "tests/security/test_resources.py::test_slow_heads",
+    "IT-08": "tests/mlflow/test_multipart.py::test_a_presigned_address_ends_with_what_it_was_made_for",
     "IN-04": "tests/security/test_secrets.py::test_nothing_that_came_in_as_a_secret_comes_out",
 }
 """Vectors that need more than requests; the test that replays them."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
+import greenroom
 from greenroom import app
 from greenroom.core.errors import GreenroomError, IntegrityFailure, InvalidInput, Unavailable
 from greenroom.http import run
@@ -35,6 +37,22 @@ def _corrupt_key(data: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def _weak_key(data: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     (data / keys.KEY_FILE).write_text(json.dumps({"name": "greenroom/x", "ed25519": "00" * 31 + "01"}))
+    return {}
+
+
+def _key_of_another(data: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    (data / keys.KEY_FILE).unlink()
+    keys.load_signer(data, create=True)
+    return {}
+
+
+def _no_blobs(data: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    files = data.parent / "files"
+    files.mkdir()
+    (files / "model.bin").write_bytes(b"weights")
+    with greenroom.connect(data=data) as registry:
+        registry.push(files, "iris")
+    shutil.rmtree(data / app.BLOBS)
     return {}
 
 
@@ -65,6 +83,8 @@ CONFIGS: dict[str, tuple[Breaking, type[GreenroomError], str]] = {
     "a key that others can read": (_readable_key, Unavailable, "Run: chmod 600 "),
     "a corrupt key": (_corrupt_key, IntegrityFailure, "is weak"),
     "a weak key": (_weak_key, IntegrityFailure, "is weak: it was not made by chance"),
+    "the key of another registry": (_key_of_another, Unavailable, "the signing key is that of greenroom/"),
+    "the folder of the blobs is gone": (_no_blobs, IntegrityFailure, "and 1 blobs should be in it"),
     "less than synchronous=FULL": (_no_fsync, Unavailable, "acknowledged changes could be lost"),
     "an old SQLite": (_old_sqlite, Unavailable, "can corrupt a database"),
     "a database in the clear": (_given(database_url="postgresql://u:pw@db.example/x"), InvalidInput, "'db.example'"),

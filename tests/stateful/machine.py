@@ -218,6 +218,12 @@ class RegistryMachine(RuleBasedStateMachine):
     def register_version(self, name: str, origin: str, create: bool, parent: tuple[str, int] | None) -> None:
         self.register(name, origin, create=create, parent=parent)
 
+    @rule(pair=PAIRS, blob=st.sampled_from(list(BLOBS)))
+    def pin_version(self, pair: tuple[str, int], blob: str) -> None:
+        name, number = pair
+        ask = c.PinVersion(name, number, (File("model.bin", digest_of(BLOBS[blob]), len(BLOBS[blob])),))
+        self.play("pin_version", ask, lambda: self.told.pin_version(name, number, blob), name=name)
+
     @rule(pair=PAIRS, text=TEXTS)
     def update_version(self, pair: tuple[str, int], text: str | None) -> None:
         name, number = pair

@@ -251,6 +251,13 @@ class Rules:
         model.stays.append(Stay(version.number, "stage", self.policy(model).stages[0].name, self.events))
         return version
 
+    def pin_version(self, name: str, number: int, blob: str) -> None:
+        version = self.version(name, number)[1]
+        sure(not version.pinned, "already_exists")
+        sure(blob in self.blobs, "invalid_input")
+        version.pinned = True
+        self.events += 1
+
     def update_version(self, name: str, number: int, description: str | None) -> None:
         self.version(name, number)[1].description = description
         self.events += 1

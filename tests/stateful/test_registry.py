@@ -69,6 +69,8 @@ def test_every_write_operation_succeeds_somewhere() -> None:
     game.delete_version_tag(("alpha", 1), "k")
     game.record_metrics(("alpha", 1), {"auc": 0.5}, {"depth": "3"})
     game.register_version("beta", "models:/alpha/1", True, ("alpha", 1))
+    game.register_version("alpha", "s3://elsewhere/m", False, None)
+    game.pin_version(("alpha", 4), "one")
     game.rollback__after_swaps(("alpha", 1), [1, 2], "Staging")
     game.set_alias(("alpha", 3), "free", None)
     game.delete_alias("alpha", "free")

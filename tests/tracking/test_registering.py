@@ -24,9 +24,13 @@ TAGS = {
     "mlflow.source.git.repoURL": "https://example.org/r",
     "mlflow.source.name": "train.py",
     "mlflow.user": "rosa",
+    "mlflow.parentRunId": "d" * 32,
 }
 DATA = LoggedDataset("iris", "d1", "local", '{"uri": "s3://d"}')
-CONTEXT = Context(git_commit="0" * 40, git_branch="main", git_remote="https://example.org/r", entry_point="train.py")
+CONTEXT = Context(
+    git_commit="0" * 40, git_branch="main", git_remote="https://example.org/r", entry_point="train.py",
+    run_name="amber-ant-0", parent_run="d" * 32, user="rosa",
+)  # fmt: skip
 
 
 class Place:
@@ -105,7 +109,7 @@ def test_from_a_logged_model(place: Place, source: str) -> None:
     assert version.params == {"depth": "3", "C": "1"}
     place.register(source)
     tags = place.do("get_logged_model", c.LoggedModelNamed(MODEL)).tags
-    assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "m", "version": "1"}, {"name": "m", "version": "2"}]
+    assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "m", "version": 1}, {"name": "m", "version": 2}]
 
 
 @pytest.mark.parametrize("step", [0, 7])

@@ -64,7 +64,7 @@ def test_an_experiment_as_it_is_written(wire: Wire) -> None:
         assert found == {
             "experiment": {
                 "experiment_id": number, "name": "e", "artifact_location": f"mlflow-artifacts:/{number}",
-                "lifecycle_stage": "active", "tags": [{"key": "k", "value": "v"}],
+                "lifecycle_stage": "active", "workspace": "default", "tags": [{"key": "k", "value": "v"}],
             }
         }  # fmt: skip
 
@@ -103,7 +103,8 @@ def test_a_logged_model_as_it_is_written(wire: Wire) -> None:
     run = new_run(wire)
     asked = {"experiment_id": "0", "name": "clf", "source_run_id": run, "params": [{"key": "p", "value": "1"}]}
     model = wire.good("POST", "/logged-models", asked)["model"]["info"]["model_id"]
-    point = {"key": "m", "value": 1, "timestamp": 2, "step": 3, "model_id": model, "dataset_name": "d"}
+    point = {"key": "m", "value": 1, "timestamp": 2, "step": 3, "model_id": model}
+    point |= {"dataset_name": "d", "dataset_digest": "g"}
     wire.good("POST", "/runs/log-batch", {"run_id": run, "metrics": [point]})
     wire.good("PATCH", f"/logged-models/{model}/tags", {"tags": [{"key": "a/b", "value": "v"}]})
     found = wire.good("PATCH", f"/logged-models/{model}", {"status": "LOGGED_MODEL_READY"})["model"]

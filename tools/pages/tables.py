@@ -41,6 +41,7 @@ EVENTS = {
     "version_registered": "the next version, with the digest of its manifest",
     "version_updated": "a version's description",
     "version_deleted": "a version got its tombstone",
+    "version_pinned": "the files of a version that were elsewhere are kept here from now on, under a digest",
     "version_restored": "a deleted version came back",
     "version_tag_set": "a tag of a version",
     "version_tag_deleted": "a tag of a version went",

@@ -27,6 +27,7 @@ from greenroom.blobs.disk import (
     sync_folder,
     translated,
 )
+from greenroom.blobs.parts import UploadsInParts
 from greenroom.blobs.upkeep import Upkeep
 from greenroom.blobs.uploading import READ_BYTES, FilesystemUpload
 from greenroom.core.digest import PREFIX, hex_of, parse_digest
@@ -36,7 +37,7 @@ _UPLOAD_ID = re.compile(r"[a-z0-9-]{1,64}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-class FilesystemBlobs(Upkeep):
+class FilesystemBlobs(UploadsInParts, Upkeep):
     """A `BlobStore` in the folder `root`, which it creates (mode 0700) if it is not there.
 
     Threads may share it, and so may processes (servers of one database, embedded programs): what they could do to each

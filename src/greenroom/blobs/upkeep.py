@@ -138,7 +138,7 @@ class Upkeep:
         for path in names_in(self.root):
             if path.name not in _OURS:
                 yield self._stray(path)
-        for folder in (self._blobs, self._staging):
+        for folder in (self.root, self._blobs, self._staging):
             yield from self._mode(folder, _FOLDER_MODE)
         for path in self._stale(older_than_s):
             if plain_size(path) is None:

@@ -35,6 +35,9 @@ class Home(Protocol):
     def publish(self, staged: Path, digest: str, size_bytes: int) -> None:
         """Move the synced file `staged` to its digest path, durably."""
 
+    def keep_part(self, staged: Path, key: str, number: int) -> None:
+        """Put the staged file in the place of a part. Raises NotFound when the upload in parts has ended."""
+
     def release(self, upload: FilesystemUpload) -> None:
         """Forget an upload that is closed."""
 
@@ -133,6 +136,25 @@ class FilesystemUpload:
             digest, size_bytes = PREFIX + self._hasher.hexdigest(), self._received
             self._publish(digest)
             return digest, size_bytes
+
+    def finish_as_part(self, key: str, number: int) -> str:
+        """Keep the bytes as part `number` of the upload `key`, in place of what may be there; returns their digest.
+
+        Raises NotFound when that upload has ended (nothing is kept).
+        """
+        with self._lock:
+            self._require_open()
+            digest = PREFIX + self._hasher.hexdigest()
+            try:
+                if os.name == "nt":  # which renames no open file
+                    self._close_file()
+                self._blobs.keep_part(self._path, key, number)
+            except OSError as exc:
+                self._close("could not be kept", drop=True)
+                raise translated(exc, f"part {number} of an upload") from exc
+            finally:
+                self._close("is finished")
+            return digest
 
     def pause(self) -> None:
         """Close, keeping what is staged for a later resume. Harmless on a closed upload."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -22,11 +23,11 @@ from greenroom.cli.session import report as report_error
 from greenroom.core.audit import Entry
 from greenroom.core.canonical import canonical_text
 from greenroom.core.codec import to_plain
-from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound, Unavailable
+from greenroom.core.errors import AlreadyExists, IntegrityFailure, InvalidInput, NotFound, Unavailable
 from greenroom.core.export import log_files
 
 if TYPE_CHECKING:
-    from greenroom.services.answers import AuditEntry, VerifyReport
+    from greenroom.services.answers import AuditEntry, Checkpoint, VerifyReport
 
 _UNSHOWN = frozenset({"document", "model", "status", "verified", "version"})  # shown elsewhere, or too long
 _EXITS = {"ok": 0, "tampered": 1, "incomplete": 2, "unchecked": 3}
@@ -171,11 +172,12 @@ def export(session: Session, folder: str) -> None:
 
     `entries.jsonl` (one entry per line, with its body), `tile/` (entry bundles and hash tiles for standard verifiers),
     `key`, and last `checkpoint` (signed, over exactly these entries). Files of an earlier export are replaced, each at
-    once.
+    once, but not by those of another log or of fewer entries.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     head = session.registry.audit_checkpoint()  # before the entries: it must not speak of entries that are not exported
+    _require_earlier(target, head)
     with busy(session.out, "Exporting"):
         entries = islice(session.registry.audit_log(), head.size)
         count = _replace(target / "entries.jsonl", (_line(entry) for entry in entries))
@@ -185,6 +187,18 @@ def export(session: Session, folder: str) -> None:
     _replace(target / "checkpoint", [head.note])
     written = {"folder": str(target), "entries": count, "size": head.size, "root": head.root}
     session.out.result(written, f"{counted(count, 'entries')} and the checkpoint of {head.size} are in {target}.")
+
+
+def _require_earlier(target: Path, head: Checkpoint) -> None:
+    """Raise AlreadyExists when the folder shows what this log does not: that is evidence, and stays."""
+    hint = "Keep it, and name another folder."
+    with contextlib.suppress(FileNotFoundError):
+        if (target / "key").read_text(encoding="utf-8", errors="replace").strip() != head.key.strip():
+            raise AlreadyExists(f"{target} holds the export of another log.", hint=hint)
+        size = (target / "checkpoint").read_text(encoding="utf-8", errors="replace").split("\n")[1:2]
+        if size and size[0].isdecimal() and int(size[0]) > head.size:
+            text = f"{target} holds an export of {size[0]} entries; this log has {head.size}."
+            raise AlreadyExists(text, hint=hint)
 
 
 def _read(path: Path) -> Iterator[Entry]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from greenroom.cli.command import Command
 from greenroom.cli.output import visible
 from greenroom.cli.params import model_argument, need_version, version_argument
 from greenroom.cli.session import Session, pass_session
+from greenroom.cli.signs import signs_of
 
 
 @click.command(cls=Command)
@@ -36,5 +39,8 @@ def lineage(session: Session, model: str, version: str | None, *, dot: bool) -> 
     elif session.out.is_json:
         session.out.json(found)
     else:
-        for line in drawing.tree(found):
-            session.out.line(visible(line))
+        signs = signs_of(sys.stdout)
+        root, *branches = (visible(signs.text(line)) for line in drawing.tree(found))
+        session.out.line(session.out.paint(root, "bold"))
+        for line in branches:
+            session.out.line(line)

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 import click
 
 from greenroom.cli.command import Command
-from greenroom.cli.output import number, pairs, size, when
+from greenroom.cli.output import pairs, size, when
+from greenroom.cli.packaging_shown import packaging_fields
 from greenroom.cli.params import (
     complete_slot,
     first,
     limit_option,
     model_and_version,
     model_argument,
+    pointing_at,
     split_ref,
     version_argument,
 )
 from greenroom.cli.session import EXIT_NOT_FOUND, Session, pass_session
+from greenroom.cli.signs import metric_text
+from greenroom.core.codec import to_plain
 
 if TYPE_CHECKING:
     from greenroom.cli.output import Output
@@ -71,6 +75,9 @@ def _period(tenure: Tenure) -> str:
 def show(session: Session, model: str, version: str | None) -> None:
     """Show a model or one of its versions.
 
+    Of a version: what made it (run, parameters, metrics, data, code), and what its own files say (environment,
+    signature, input example). What nobody recorded is shown as missing.
+
     \b
     Examples:
       greenroom show churn
@@ -83,7 +90,9 @@ def show(session: Session, model: str, version: str | None) -> None:
         session.out.fields(_model_fields(known), known)
     else:
         exact = session.registry.get(name, found)
-        session.out.fields(_version_fields(exact), exact)
+        packaging = session.registry.packaging(exact.model, exact.version)
+        fields = (*_version_fields(exact), *packaging_fields(packaging))
+        session.out.fields(fields, {**to_plain(exact), "packaging": packaging})
 
 
 @click.command("list", cls=Command)
@@ -127,10 +136,12 @@ def search(session: Session, filter_: str | None, models: bool, order_by: tuple[
       greenroom search --models "tags.team = 'risk'"
     """
     if models:
-        known = first(session.registry.models(filter_, order_by=order_by), limit, session.out)
+        with pointing_at(filter_):
+            known = first(session.registry.models(filter_, order_by=order_by), limit, session.out)
         _model_table(session.out, known, "No model matches.")
         return
-    found = first(session.registry.search(filter_, order_by=order_by), limit, session.out)
+    with pointing_at(filter_):
+        found = first(session.registry.search(filter_, order_by=order_by), limit, session.out)
     columns = ("Model", "Version", "Stage", "Aliases", "Created", "Author", "Metrics", "Size", "Description")
     rows = [(version.model, *_version_row(version)) for version in found]
     session.out.table(columns, rows, found, empty="No version matches.")
@@ -245,13 +256,23 @@ def _version_fields(v: Version) -> Iterator[tuple[str, object]]:
     if v.damaged:
         yield "DAMAGED", "bytes of this version are lost; `greenroom fsck` says which"
     yield "source", v.source
-    yield "run", " ".join(part for part in (v.run_id, v.run_link) if part)
-    yield "metrics", "\n".join(f"{name} = {number(value)}" for name, value in v.metrics.items())
+    yield "run", " ".join(part for part in (v.context.run_name, v.run_id, v.run_link) if part)
+    yield "parent run", v.context.parent_run
+    yield "user", v.context.user
+    yield "metrics", "\n".join(f"{name} = {metric_text(value)}" for name, value in v.metrics.items())
     yield "params", "\n".join(f"{name} = {value}" for name, value in v.params.items())
     yield "tags", "\n".join(f"{name} = {value}" for name, value in v.tags.items())
-    yield "datasets", "\n".join(" ".join(p for p in (d.name, d.context, d.digest, d.source) if p) for d in v.datasets)
+    yield (
+        "datasets",
+        "\n".join(" ".join(p for p in (d.name, d.context, d.digest, _place(d.source)) if p) for d in v.datasets),
+    )
     yield "parent", f"{v.parent.model}@{v.parent.version}" if v.parent else None
     yield from _context_fields(v.context)
+
+
+def _place(source: str | None) -> str | None:
+    """Return where data are, if that is a place: clients also write whole documents there (JSON output has them)."""
+    return None if source is None or source.startswith("{") else source
 
 
 def _context_fields(context: Context) -> Iterator[tuple[str, object]]:
@@ -260,7 +281,7 @@ def _context_fields(context: Context) -> Iterator[tuple[str, object]]:
     yield "remote", context.git_remote
     yield "changes", context.git_dirty_digest or ("none recorded" if context.git_commit else None)
     yield "entry point", context.entry_point
-    yield "python", context.python
+    yield "trained with", f"Python {context.python}" if context.python else None
     yield "platform", context.platform
     shown = [f"{name} {version}" for name, version in list(context.packages.items())[:_MOST_SHOWN]]
     more = len(context.packages) - len(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from greenroom.cli.output import Output
-from greenroom.cli.session import Session, session_of
+from greenroom.cli.session import Session, say, session_of
 from greenroom.core.errors import GreenroomError, InvalidInput
 
 if TYPE_CHECKING:
@@ -172,3 +173,21 @@ def first(found: Iterator[T], limit: int, out: Output) -> list[T]:
     if len(items) > limit:
         out.note(f"Only the first {limit} are shown; --limit 0 shows all.")
     return items[:limit]
+
+
+@contextlib.contextmanager
+def pointing_at(text: str | None) -> Iterator[None]:
+    """Show under a filter where it goes wrong, when an error names the column."""
+    try:
+        yield
+    except InvalidInput as exc:
+        column = exc.details.get("column")
+        if (
+            text
+            and isinstance(column, int)
+            and 1 <= column <= len(text) + 1
+            and text.isprintable()
+            and len(text) <= 500
+        ):
+            say(f"  {text}\n  {' ' * (column - 1)}^")
+        raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +90,8 @@ class Care(Calls):
 def _folder(path: Path) -> Path:
     if not path.is_dir():
         raise InvalidInput(f"{path} is not a folder.", hint="Name a data folder, or a backup of one.", path=str(path))
+    if not any(re.fullmatch("blobs|sha256|[0-9a-f]{2}|[0-9a-f]{64}", each.name) for each in path.iterdir()):
+        raise InvalidInput(f"{path} holds no blobs.", hint="Name a data folder, or a backup of one.", path=str(path))
     return path
 
 

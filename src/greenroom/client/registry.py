@@ -16,7 +16,9 @@ from greenroom.client.care import Care
 from greenroom.client.files import Files
 from greenroom.client.governance import Governance
 from greenroom.client.moves import Moves
+from greenroom.client.pin import Pinning
 from greenroom.client.refs import Ref, is_ref, parse_ref
+from greenroom.client.runs import Runs
 from greenroom.client.times import parse_at
 from greenroom.core.errors import InvalidInput, NotFound
 from greenroom.core.model import PromotionStatus, RegisteredModel, Tenure, Version
@@ -25,7 +27,7 @@ from greenroom.services import commands as c
 from greenroom.services.answers import Holding
 
 
-class Registry(Moves, Files, Governance, Care):
+class Registry(Moves, Files, Pinning, Governance, Care, Runs):
     """A registry. Make one with `greenroom.connect()`; use it in a `with` block or `close()` it."""
 
     def __enter__(self) -> Registry:

@@ -138,14 +138,14 @@ def _from_surroundings(env: Mapping[str, str], cwd: Path) -> Address:
     for name in _MLFLOW:
         value = env.get(name, "")
         if looks_like_url(value):
-            return _with_mlflow_credentials(parse_url(value, f"from {name}", env), env)
+            return with_mlflow_credentials(parse_url(value, f"from {name}", env), env)
     for folder in (cwd, *cwd.parents):
         if (folder / FOLDER).is_dir():
             return FolderAddress(folder / FOLDER, f"found {folder / FOLDER}")
     raise InvalidInput("no registry is named, and no folder .greenroom is here or above.", hint=_HINT)
 
 
-def _with_mlflow_credentials(address: ServerAddress, env: Mapping[str, str]) -> ServerAddress:
+def with_mlflow_credentials(address: ServerAddress, env: Mapping[str, str]) -> ServerAddress:
     """Somebody who is logged in for MLflow's client is logged in for ours at the same address."""
     from dataclasses import replace
 

@@ -40,6 +40,7 @@ class EventType(StrEnum):
     MODEL_TAG_SET = "model_tag_set"
     MODEL_TAG_DELETED = "model_tag_deleted"
     VERSION_REGISTERED = "version_registered"
+    VERSION_PINNED = "version_pinned"
     VERSION_UPDATED = "version_updated"
     VERSION_DELETED = "version_deleted"
     VERSION_RESTORED = "version_restored"

@@ -54,8 +54,10 @@ def loads_strict(text: bytes | str) -> Any:
         raise
     except RecursionError:
         raise InvalidInput("the JSON body is nested too deeply.") from None
-    except ValueError as exc:  # JSONDecodeError, UnicodeDecodeError and the integer length limit
+    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
         raise InvalidInput(f"the body is not valid JSON: {exc}.") from None
+    except ValueError:  # the limit of the length of an integer
+        raise InvalidInput("the JSON body holds a number of too many digits.") from None
 
 
 def _finite(text: str) -> float:

@@ -85,6 +85,7 @@ RUNS = Dialect(
     _NEWEST_RUN,
     keyed_orders=frozenset({Entity.TAG, Entity.PARAM, Entity.METRIC}),
     words={"run": Entity.ATTRIBUTE, "parameter": Entity.PARAM, "parameters": Entity.PARAM},
+    repeats=True,
 )
 
 _EXPERIMENT_FIELDS = {
@@ -98,6 +99,7 @@ EXPERIMENTS = Dialect(
     {word: spec.key for word, spec in _EXPERIMENT_FIELDS.items()},
     (Order("created_at", descending=True), Order("id")),
     (Order("id"),),
+    repeats=True,
 )
 
 _LOGGED_FIELDS = {
@@ -118,4 +120,5 @@ LOGGED_MODELS = Dialect(
     (Order("created_at", descending=True), Order("id")),
     (Order("created_at", descending=True), Order("id")),
     keyed_orders=frozenset({Entity.METRIC}),
+    repeats=True,
 )

@@ -213,8 +213,13 @@ def _drawn(branches: Sequence[_Branch]) -> Iterator[str]:
 
 
 def _text(node: Node) -> str:
-    facts = ", ".join(f"{name} {_short(value)}" for name, value in node.facts.items())
+    facts = ", ".join(f"{name} {_short(value)}" for name, value in _shown(node))
     return f"{node.kind.value} {node.label}" + (f" [{facts}]" if facts else "")
+
+
+def _shown(node: Node) -> list[tuple[str, str]]:
+    """Return the facts of a node that a picture shows; a source that is a whole document is none of them."""
+    return [(name, value) for name, value in node.facts.items() if not value.startswith("{")]
 
 
 def _short(value: str) -> str:
@@ -245,7 +250,7 @@ def _dot_lines(lineage: Lineage) -> Iterable[str]:
     yield "digraph lineage {"
     yield "  rankdir=LR;"
     for node in lineage.nodes:
-        label = "\n".join([node.label, *(f"{name}: {_short(value)}" for name, value in node.facts.items())])
+        label = "\n".join([node.label, *(f"{name}: {_short(value)}" for name, value in _shown(node))])
         style = ' style="bold"' if node.id == lineage.root else ""
         yield f"  {_quoted(node.id)} [shape={_SHAPES[node.kind]}{style} label={_quoted(label)}];"
     for edge in lineage.edges:

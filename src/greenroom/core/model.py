@@ -87,7 +87,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Context:
-    """Where a version was trained. Every field may be unknown."""
+    """Where a version was trained. Every field may be unknown.
+
+    `run_name`, `parent_run` (its id) and `user` are those of the run, as they were when the version was registered.
+    """
 
     git_commit: str | None = None
     git_branch: str | None = None
@@ -97,6 +100,9 @@ class Context:
     python: str | None = None
     platform: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
+    run_name: str | None = None
+    parent_run: str | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True)

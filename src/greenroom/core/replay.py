@@ -70,6 +70,8 @@ class Replay:
                 return
             row = rows.pop(key) if kind == "cut" else rows[key]
             if kind == "set":
+                if table == "version" and row.get("manifest") not in (None, {**row, **change[3]}["manifest"]):
+                    problems.append(f"version {row['version']} was pinned and got other files")
                 row.update(change[3])
         else:
             raise ValueError(f"unknown kind of change {kind!r}")

@@ -4,8 +4,7 @@ A filter becomes a tree of values that a store turns into bound parameters; no t
 parser serves four dialects, which are tables: what MLflow's wire allows for models and versions, and what our own
 API allows (a superset). Field keys in the tree are our words, whatever the caller's dialect calls them.
 
-Sources: mlflow-compat section 5; security vectors DO-10, DO-11, IN-01, IN-02.
-"""
+Sources: mlflow-compat section 5; security vectors DO-10, DO-11, IN-01, IN-02."""
 
 from __future__ import annotations
 
@@ -13,10 +12,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from greenroom.core import names
+from greenroom.core.dates import utc_milliseconds
 from greenroom.core.errors import InvalidInput
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
@@ -119,7 +118,8 @@ class Spec:
 class Dialect:
     """What may be asked: attributes by the caller's word, keyed entities, order keys, default order, tie-breaks.
 
-    `keyed_orders` are the entities that an order may name by key; `words` are more words for entities.
+    `keyed_orders` are the entities that an order may name by key; `words` are more words for entities; a key that comes
+    again in an order is passed over where `repeats` is true, and refused elsewhere.
     """
 
     attributes: Mapping[str, Spec]
@@ -129,6 +129,7 @@ class Dialect:
     tie_breaks: tuple[Order, ...]
     keyed_orders: frozenset[Entity] = frozenset()
     words: Mapping[str, Entity] = field(default_factory=dict)
+    repeats: bool = False
 
 
 _ENTITY_WORDS = {"attr": Entity.ATTRIBUTE} | {e.value: e for e in Entity} | {f"{e.value}s": e for e in Entity}
@@ -140,7 +141,7 @@ _KEY_CHECKS: Mapping[Entity, Callable[[str], str]] = {
 }
 _TOKEN = re.compile(
     r"(?P<space>\s+)|(?P<text>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<tick>`[^`]*`)"
-    r"|(?P<number>[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.]))"
+    r"|(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))"
     r"|(?P<op>!=|<=|>=|[=<>])|(?P<word>[^\W\d][\w.\-/]*)|(?P<mark>[(),;])"
 )
 _ORDER = re.compile(
@@ -148,7 +149,7 @@ _ORDER = re.compile(
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # what fits in 64 bits, whatever the digits are
 _KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "IS", "NULL"})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CLAUSE = "Invalid clause(s) in filter string"
 _FORM = "Write comparisons joined by AND, such as: name LIKE 'fraud%' AND tags.team = 'risk'."
 
 
@@ -164,14 +165,19 @@ def parse_filter(text: object, dialect: Dialect, *, prompts: Prompts = Prompts.H
     """Return the conditions in `text`; None, "" and white space mean none. Raises InvalidInput for anything else.
 
     The clause "tag `mlflow.prompt.is_prompt` != 'true'" hides prompts, "= 'true'" asks for them alone; without
-    either, `prompts` holds. Strings take single or double quotes, doubled inside for themselves.
+    either, `prompts` holds. Strings take single or double quotes, doubled inside. Errors have `details["column"]`.
     """
     if text is None or (isinstance(text, str) and not text.strip()):
         return Filter(prompts=prompts)
     source = names.require_text(text, "filter")
     names.require_length(source, "filter", "filter")
     names.require_storable(source, "filter")
-    return _with_prompts(_Parser(source, dialect).parse(), prompts)
+    parser = _Parser(source, dialect)
+    try:
+        return _with_prompts(parser.parse(), prompts)
+    except InvalidInput as exc:
+        exc.details["column"] = parser.column(exc)
+        raise
 
 
 def parse_order_by(items: Sequence[object] | None, dialect: Dialect) -> tuple[Order, ...]:
@@ -189,6 +195,8 @@ def parse_order_by(items: Sequence[object] | None, dialect: Dialect) -> tuple[Or
     for item in items:
         order = _order(item, dialect)
         if any((order.entity, order.key) == (other.entity, other.key) for other in orders):
+            if dialect.repeats:
+                continue
             raise InvalidInput(f"Invalid order_by: '{names.shown(item)}' repeats a key.", hint="Give each key once.")
         orders.append(order)
     given = {(order.entity, order.key) for order in orders}
@@ -247,6 +255,10 @@ class _Parser:
     def __init__(self, source: str, dialect: Dialect) -> None:
         self._source, self._dialect = source, dialect
         self._tokens, self._next = _tokens(source), 0
+
+    def column(self, error: InvalidInput) -> int:
+        """Return where, from 1, what is wrong begins: the token that was not expected, or the last that was taken."""
+        return self._tokens[max(self._next - (not error.message.startswith(_CLAUSE)), 0)].at + 1
 
     def parse(self) -> list[Comparison]:
         found = [self._comparison()]
@@ -363,7 +375,7 @@ def _refuse(text: str, **details: object) -> InvalidInput:
 
 
 def _invalid(source: str, token: _Token) -> InvalidInput:
-    return _refuse(f"Invalid clause(s) in filter string: '{names.shown(source[token.at :] or source)}'")
+    return _refuse(f"{_CLAUSE}: '{names.shown(source[token.at :] or source)}'", column=token.at + 1)
 
 
 def _unquoted(token: _Token) -> str:
@@ -379,19 +391,10 @@ def _value(token: _Token, kind: Kind, entity: Entity, shown: str) -> str | int |
         return int(text)
     if kind is Kind.NUMBER and token.kind == "number" and math.isfinite(float(text)):
         return int(text) if _INTEGER.fullmatch(text) else float(text)
-    if kind is Kind.TIME and token.kind == "text" and (at := _milliseconds(text)) is not None:
+    if kind is Kind.TIME and token.kind == "text" and (at := utc_milliseconds(text)) is not None:
         return at
     got = f"Got value {names.shown(token.text)}"
     if kind is Kind.TEXT:
         raise _refuse(f"Expected a quoted string value for {entity} (e.g. 'my-value'). {got}")
     wanted = {Kind.INTEGER: "an integer", Kind.NUMBER: "a finite number"}.get(kind, "milliseconds or a quoted date")
     raise _refuse(f"Expected {wanted} for '{names.shown(shown)}'. {got}")
-
-
-def _milliseconds(text: str) -> int | None:
-    """Return the UTC milliseconds of an ISO 8601 date or time (without a zone: UTC); None if it is none."""
-    try:
-        at = datetime.fromisoformat(text)
-        return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
-    except (ValueError, OverflowError):
-        return None

@@ -102,8 +102,10 @@ def check_location(location: str) -> str:
     """
     check_text(location, "artifact_location", LOCATION_LENGTH)
     problem = hidden_character(location)
-    if any(mark in location for mark in "?#;"):
-        problem = "'artifact_location' URL can't include fragments or params."
+    if any(mark in location for mark in "#;"):
+        raise InvalidInput("'artifact_location' URL can't include fragments or params.", parameter="artifact_location")
+    if "?" in location:
+        problem = "It has a query, which the paths of files would follow."
     elif location.startswith(("runs:", "models:")):
         problem = f"Artifact location cannot be a {location.partition(':')[0]}:/ URI."
     elif not _STORE.match(location):

@@ -22,7 +22,6 @@ def _check(params: Mapping[str, Any]) -> None:
 def artifact_pinned(given: GateInput, params: Mapping[str, Any]) -> GateResult:
     """Pass when the version has a manifest digest."""
     if given.digest is None:
-        return GateResult(
-            "artifact_pinned", Verdict.FAILED, "the files are not stored here: push them as a new version"
-        )
+        said = "the files are not stored here: fetch them with `greenroom pin`, or push them as a new version"
+        return GateResult("artifact_pinned", Verdict.FAILED, said)
     return GateResult("artifact_pinned", Verdict.PASSED, f"pinned as {given.digest}")

@@ -82,7 +82,7 @@ async def receive_blob(
         else:
             found, count = digest, upload.received
             await shop.run(upload.finish, found, count if size is None else size)
-    await _declare(request, registry, found, count)
+    await declare(request, registry, found, count)
     return File("", found, count)
 
 
@@ -97,18 +97,30 @@ async def receive_part(request: HTTPRequest, registry: Registry, part: Part) -> 
     shop = workshop(registry.blobs)
     staged = await shop.run(registry.blobs.staged, part.upload_id)
     if part.offset and not staged and await shop.run(registry.blobs.size, digest) == size:
-        await _declare(request, registry, digest, size)  # it was published before, and the answer got lost
+        await declare(request, registry, digest, size)  # it was published before, and the answer got lost
         return size
     _require_offset(staged, part)  # before anything is taken over from a request that is still running
     async with _receiving(request, registry.blobs, part) as (shop, upload):
         received = upload.received
         await (shop.run(upload.finish, digest, size) if received == size else shop.run(upload.pause))
     if received == size:
-        await _declare(request, registry, digest, size)
+        await declare(request, registry, digest, size)
     return received
 
 
-async def _declare(request: HTTPRequest, registry: Registry, digest: str, size: int) -> None:
+async def receive_one_of(request: HTTPRequest, blobs: BlobStore, key: str, number: int) -> str:
+    """Keep the request's body as part `number` of the upload in parts `key`; returns the digest of its bytes.
+
+    A part that is sent again replaces the one before. Raises InvalidInput when the body ends early (nothing is kept),
+    NotFound when the upload has ended, RateLimited, StorageFull.
+    """
+    part = Part(f"whole-{uuid.uuid4().hex}", None, None, resumable=False)
+    async with _receiving(request, blobs, part) as (shop, upload):
+        return await shop.run(upload.finish_as_part, key, number)
+
+
+async def declare(request: HTTPRequest, registry: Registry, digest: str, size: int) -> None:
+    """Make a blob that was published just now usable. Raises Conflict when it was taken away meanwhile."""
     # Without an idempotency key: a blob may be stored any number of times, and nobody took the body's fingerprint.
     identity = Request(request_of(request).id)
     await registry.call("declare_blob", BlobStored(digest, size), actor_of(request), request=identity)

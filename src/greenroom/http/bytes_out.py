@@ -22,9 +22,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from greenroom.core.digest import PREFIX, hex_of
-from greenroom.core.errors import BytesLost, GreenroomError, IntegrityFailure
+from greenroom.core.errors import GreenroomError, IntegrityFailure
 from greenroom.core.model import File
 from greenroom.http.routing import actor_of
+from greenroom.http.sums import Sums, alarm, pieces_by_sums
 from greenroom.http.workshop import PIECE_BYTES, workshop
 from greenroom.services.commands import NoteDamage
 from greenroom.services.ports import BlobStore, Registry
@@ -34,14 +35,17 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 _log = logging.getLogger("greenroom.integrity")
 
 
-async def blob_response(registry: Registry, file: File, request: HTTPRequest, filename: str) -> Response:
+async def blob_response(
+    registry: Registry, file: File, request: HTTPRequest, filename: str, sums: Sums | None = None
+) -> Response:
     """Answer GET or HEAD with the bytes of `file`: whole, one range (206, 416), or nothing new (304).
 
+    With the `sums` of its pieces only those that are asked for are read.
     Raises IntegrityFailure when the blob is gone, has another size, or (up to one piece) other bytes (the
     versions that need it are damaged from then on); RateLimited.
     """
     try:
-        return await _answered(registry, file, request, filename)
+        return await _answered(registry, file, request, filename, sums)
     except IntegrityFailure:
         await note_damage(registry, file.digest, request)
         raise
@@ -60,7 +64,7 @@ async def note_damage(registry: Registry, digest: str, request: HTTPRequest) -> 
     return found
 
 
-async def _answered(registry: Registry, file: File, request: HTTPRequest, filename: str) -> Response:
+async def _answered(registry: Registry, file: File, request: HTTPRequest, filename: str, sums: Sums | None) -> Response:
     etag = f'"{file.digest}"'
     headers = _headers(file, filename, etag)
     if _has_already(request, etag):
@@ -78,16 +82,16 @@ async def _answered(registry: Registry, file: File, request: HTTPRequest, filena
     status = 206 if partial else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    if stop - start <= WHOLE_BYTES:
+    if stop - start <= WHOLE_BYTES and sums is None:
         return Response(await shop.run(_whole, blobs, file, wanted), status, headers)
-    pieces = verified_stream(blobs, file.digest, file.size_bytes, start, stop)
-    answer = _BlobResponse(await anext(pieces), pieces, status, headers)
+    pieces = verified_stream(blobs, file.digest, file.size_bytes, start, stop, sums)
+    answer = _BlobResponse(await anext(pieces, b""), pieces, status, headers)
     answer.damaged = partial_of(note_damage, registry, file.digest, request)
     return answer
 
 
 async def verified_stream(
-    blobs: BlobStore, digest: str, size: int, start: int, stop: int
+    blobs: BlobStore, digest: str, size: int, start: int, stop: int, sums: Sums | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Yield the bytes from `start` to `stop` of a blob, reading one piece ahead on a worker thread.
 
@@ -95,7 +99,7 @@ async def verified_stream(
     digest and `size` say; NotFound when it is gone; RateLimited when too many downloads are running.
     """
     shop = workshop(blobs)
-    source = _Source(blobs, File("", digest, size), (start, stop), shop.piece_bytes)
+    source = _Source(blobs, File("", digest, size), (start, stop), shop.piece_bytes, sums)
     shop.begin_download()
     ahead = shop.run(source.next)
     try:
@@ -116,10 +120,20 @@ def content_disposition(filename: str) -> str:
 class _Source:
     """A blob's pieces, for one reader at a time; `close` may come from elsewhere while `next` runs."""
 
-    def __init__(self, blobs: BlobStore, file: File, span: tuple[int, int], piece_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        file: File,
+        span: tuple[int, int],
+        piece_bytes: Callable[[], int],
+        sums: Sums | None,
+    ) -> None:
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._pieces = _pieces(blobs, file, span, self._closed, piece_bytes)
+        if sums is None:
+            self._pieces = _pieces(blobs, file, span, self._closed, piece_bytes)
+        else:
+            self._pieces = pieces_by_sums(blobs, file, span, self._closed, sums)
 
     def next(self) -> bytes | None:
         with self._lock:
@@ -150,7 +164,7 @@ def _pieces(
         return
     found = PREFIX + hasher.hexdigest()
     if position != file.size_bytes or found != digest:
-        raise _alarm(f"the blob {digest} holds other bytes: they hash to {found}.", digest, found=found)
+        raise alarm(f"the blob {digest} holds other bytes: they hash to {found}.", digest, found=found)
     if held is not None:
         yield held
 
@@ -162,15 +176,9 @@ def _whole(blobs: BlobStore, file: File, span: tuple[int, int]) -> bytes:
 def _require_present(blobs: BlobStore, file: File) -> None:
     found = blobs.size(file.digest)
     if found is None:
-        raise _alarm(f"the blob {file.digest} is gone.", file.digest)
+        raise alarm(f"the blob {file.digest} is gone.", file.digest)
     if found != file.size_bytes:
-        raise _alarm(f"the blob {file.digest} has {found} bytes instead of {file.size_bytes}.", file.digest)
-
-
-def _alarm(message: str, digest: str, **details: str) -> BytesLost:
-    _log.critical("%s", message, extra={"digest": digest, **details})
-    hint = "Restore it from a backup; `greenroom fsck` says what else is damaged."
-    return BytesLost(message, hint=hint, digest=digest, **details)
+        raise alarm(f"the blob {file.digest} has {found} bytes instead of {file.size_bytes}.", file.digest)
 
 
 class _BlobResponse(Response):

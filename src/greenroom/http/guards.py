@@ -126,10 +126,15 @@ def check_method(method: str) -> None:
 
 
 def check_framing(headers: Mapping[bytes, bytes]) -> None:
-    """Raise for a body with two lengths or a compressed one."""
+    """Raise for a body with two lengths or a coded one."""
     if b"transfer-encoding" in headers and b"content-length" in headers:
         hint = "Send one of them (RFC 9112, 6.1)."
         raise InvalidInput("The request has both Content-Length and Transfer-Encoding.", hint=hint)
+    coding = headers.get(b"transfer-encoding", b"chunked")
+    if coding.strip().lower() != b"chunked":  # the parser leaves whatever stands before `chunked` undone
+        raise NotImplementedHere(
+            f"The body has the transfer encoding {shown(coding.decode('latin-1'))!r}.", hint="Send it plain or chunked."
+        )
     encoding = headers.get(b"content-encoding")
     if encoding is not None and encoding.strip().lower() != b"identity":
         raise UnsupportedMedia(

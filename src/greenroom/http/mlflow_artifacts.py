@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
-from greenroom.core.errors import Forbidden, InvalidInput, NotFound, NotImplementedHere
+from greenroom.core.errors import Forbidden, InvalidInput, NotFound
 from greenroom.core.model import File, Version
 from greenroom.core.names import check_path, parse_version, shown
 from greenroom.core.tracking import Run
@@ -38,10 +38,6 @@ _SNAPSHOTS = "snapshots"
 _HEX = re.compile(r"[0-9a-f]{64}")
 _TREE = "/artifacts/{path:path}"
 
-# The start of these texts is what older clients look for before they go on without.
-_NO_MULTIPART = "Multipart upload is not supported for the current artifact repository"
-_NO_PRESIGNED = "Multipart download is not supported for the current artifact repository"
-
 
 @dataclass(frozen=True)
 class Place:
@@ -58,23 +54,23 @@ def routes(registry: Registry) -> list[Route]:
         ("GET", _TREE, "read", _get),
         ("PUT", _TREE, "register", _put),
         ("DELETE", _TREE, "register", _delete),
-        ("POST", "/mpu/{step}/{path:path}", "register", _no_multipart),
-        ("GET", "/presigned/{path:path}", "read", _no_presigned),
     )
     found = [
-        Route(method, prefix + path, permission, _bound(registry, answer), Wire.MLFLOW, _limit_bytes(method))
+        Route(method, prefix + path, permission, bound_to(registry, answer), Wire.MLFLOW, _limit_bytes(method))
         for method, path, permission, answer in table
         for prefix in PREFIXES
     ]
     downloads = (("/model-versions/get-artifact", _get_of_version), ("/get-artifact", _get_of_run))
-    return found + [Route("GET", path, "read", _bound(registry, answer), Wire.MLFLOW) for path, answer in downloads]
+    return found + [Route("GET", path, "read", bound_to(registry, answer), Wire.MLFLOW) for path, answer in downloads]
 
 
 def _limit_bytes(method: str) -> int | None:
     return None if method == "PUT" else 1 << 20
 
 
-def _bound(registry: Registry, answer: Callable[[Registry, HTTPRequest], Awaitable[Response]]) -> Endpoint:
+def bound_to(registry: Registry, answer: Callable[[Registry, HTTPRequest], Awaitable[Response]]) -> Endpoint:
+    """Return an endpoint that asks `registry`."""
+
     async def endpoint(http: HTTPRequest) -> Response:
         return await answer(registry, http)
 
@@ -123,7 +119,7 @@ async def _folder(registry: Registry, http: HTTPRequest, place: Place) -> a.Fold
     return folder
 
 
-async def _file(registry: Registry, http: HTTPRequest, place: Place) -> File:
+async def file_at(registry: Registry, http: HTTPRequest, place: Place) -> File:
     """Return the file at `place`. Raises NotFound in MLflow's words, InvalidInput when it is a folder."""
     try:
         if place.digest is None:
@@ -163,11 +159,11 @@ async def _get(registry: Registry, http: HTTPRequest) -> Response:
 
 
 async def _download(registry: Registry, http: HTTPRequest, place: Place) -> Response:
-    file = await _file(registry, http, place)
+    file = await file_at(registry, http, place)
     return await blob_response(registry, file, http, place.path.rpartition("/")[2])
 
 
-def _writable(path: str) -> str:
+def writable(path: str) -> str:
     """Return the path in the upload tree. Raises Forbidden for a snapshot: what was registered does not change."""
     plain = check_path(decode_path(path))
     if plain.partition("/")[0] == _SNAPSHOTS:
@@ -179,24 +175,16 @@ def _writable(path: str) -> str:
 
 
 async def _put(registry: Registry, http: HTTPRequest) -> Response:
-    path = _writable(http.path_params["path"])
+    path = writable(http.path_params["path"])
     blob = await receive_blob(http, registry)
     await _ask(registry, http, "put_upload", c.PutUpload(path, blob.digest, blob.size_bytes))
     return _answer({})
 
 
 async def _delete(registry: Registry, http: HTTPRequest) -> Response:
-    path = _writable(http.path_params["path"].removesuffix("/"))  # clients end the name of a folder with it
+    path = writable(http.path_params["path"].removesuffix("/"))  # clients end the name of a folder with it
     await _ask(registry, http, "delete_uploads", c.UploadPath(path))
     return _answer({})
-
-
-async def _no_multipart(registry: Registry, http: HTTPRequest) -> Response:
-    raise NotImplementedHere(_NO_MULTIPART, hint="Send the file whole, with PUT.")
-
-
-async def _no_presigned(registry: Registry, http: HTTPRequest) -> Response:
-    raise NotImplementedHere(_NO_PRESIGNED, hint="Fetch the file with GET; ranges are served.")
 
 
 def _query(http: HTTPRequest, name: str) -> str:

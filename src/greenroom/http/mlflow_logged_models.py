@@ -28,18 +28,25 @@ Body = dict[str, Any]
 
 
 async def _list_artifacts(call: Call) -> Body:
+    path = _inside(call.given["path"] or "")
     run: Run = await call.do("get_run", c.RunNamed(read.run_of(call.given)))
-    return await _listed(call, run.artifact_uri, call.given["path"] or "")
+    return await _listed(call, run.artifact_uri, path)
 
 
 async def _list_model_artifacts(call: Call) -> Body:
+    path = _inside(call.given["artifact_directory_path"] or "")
     model: LoggedModel = await call.do("get_logged_model", c.LoggedModelNamed(_model_id(call)))
-    return await _listed(call, model.artifact_uri, call.given["artifact_directory_path"] or "")
+    return await _listed(call, model.artifact_uri, path)
 
 
-async def _listed(call: Call, root: str, path: str) -> Body:
+def _inside(path: str) -> str:
+    """Return a clean path below a root, "" for the root itself. Raises InvalidInput."""
+    return check_path(decode_path(path.rstrip("/"))) if path.rstrip("/") else ""
+
+
+async def _listed(call: Call, root: str, inside: str) -> Body:
     """Return what lies directly in a folder; paths are relative to the root."""
-    folder, inside = tree_path(root), check_path(decode_path(path.rstrip("/"))) if path.rstrip("/") else ""
+    folder = tree_path(root)
     if folder is None:
         raise InvalidInput(
             f"The files at '{shown(root)}' are not kept by this server.", hint="List them where they are.", uri=root

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from greenroom.core.errors import AlreadyExists, InvalidInput, NotFound, Refused
 from greenroom.core.model import Promotion, RegisteredModel, Version
-from greenroom.core.names import check_stage_name, parse_version, shown, stage_key
+from greenroom.core.names import check_alias, check_stage_name, parse_version, shown, stage_key
 from greenroom.http import mlflow_wire as wire
 from greenroom.http.mlflow_bridge import author_of, facts_of_tags
 from greenroom.http.problem import JSONAnswer, json_bytes
@@ -105,7 +105,10 @@ async def _not_found(call: Call, exc: NotFound) -> NotFound | InvalidInput:
 
 async def _unknown_stage(call: Call, exc: NotFound) -> InvalidInput:
     """An unknown stage is a wrong value on this wire (400); whose text, depends on the model's lifecycle."""
-    model: RegisteredModel = await call.do("get_model", c.ModelNamed(call.name))
+    try:
+        model: RegisteredModel = await call.do("get_model", c.ModelNamed(call.name))
+    except NotFound:  # a stock server looks at the stage first
+        return InvalidInput(wire.unknown_stage(exc.details["stage"]), **exc.details)
     if model.lifecycle == "mlflow":
         return InvalidInput(wire.unknown_stage(exc.details["stage"]), **exc.details)
     hint = exc.hint
@@ -237,17 +240,19 @@ async def _delete_model_tag(call: Call) -> Body:
 
 
 async def _set_alias(call: Call) -> Body:
+    check_alias(call.given["alias"])
     _require_success(await call.do("set_alias", c.SetAlias(call.name, call.given["alias"], call.version)))
     return {}
 
 
 async def _delete_alias(call: Call) -> Body:
+    check_alias(call.given["alias"], reserved_ok=True)
     await call.do("delete_alias", c.DeleteAlias(call.name, call.given["alias"]))
     return {}
 
 
 async def _get_by_alias(call: Call) -> Body:
-    alias = call.given["alias"]
+    alias = check_alias(call.given["alias"], reserved_ok=True)
     if alias.lower() == _LATEST:
         newest = await call.do("latest_versions", c.LatestVersions(call.name))
         if not newest:

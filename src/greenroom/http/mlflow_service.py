@@ -11,7 +11,9 @@ from greenroom.core.errors import NotImplementedHere
 from greenroom.http.problem import JSONAnswer, json_bytes
 from greenroom.http.routing import Endpoint, Route, Wire
 
-# What is true of this server, and no more: a client acts on each `true`. Nothing here may need a log-in to be told.
+# What a client should do with this server by itself: it acts on each `true`. Nothing here may need a log-in to be told.
+# Parts and ranges are served to those who ask for them (in their environment), and not proposed: on one machine a
+# large file takes three times as long in parts, and each small one would cost a request more.
 SERVER_INFO: Final[dict[str, Any]] = {
     "store_type": "SqlStore",
     "workspaces_enabled": False,
@@ -56,9 +58,14 @@ def routes() -> list[Route]:
     return told + out
 
 
+def without_text(what: str) -> str:
+    """Return what a client shows to whoever asks for what is not here."""
+    return f"Greenroom does not have {what}."
+
+
 def _without(what: str) -> Endpoint:
     async def answer(http: HTTPRequest) -> Response:
-        raise NotImplementedHere(f"Greenroom does not have {what}.", hint="Use another server for them.")
+        raise NotImplementedHere(without_text(what), hint="Use another server for them.")
 
     return answer
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from greenroom.core.errors import InvalidInput
 from greenroom.core.limits import bound
 from greenroom.core.model import Page
-from greenroom.core.tracking import Metric, Run
+from greenroom.core.tracking import Metric, Run, RunStatus
 from greenroom.http import mlflow_logged_models
 from greenroom.http import mlflow_tracking_in as read
 from greenroom.http import mlflow_tracking_out as write
@@ -37,6 +37,7 @@ _FEW_RUNS = 20  # that are written here and now
 _MANY = 100  # points that are read or written on a thread
 _MOST_POINTS = 25_000
 _MOST_RUNS = 100
+_ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
 
 def routes(registry: Registry) -> list[Route]:
@@ -160,6 +161,9 @@ async def _update_run(call: Call) -> Body:
     given = call.given
     status = read.read_run_status(given["status"])
     command = c.UpdateRun(read.run_of(given), status, given["end_time"], given["run_name"] or None)
+    if status in _ENDS:  # first, so that a client that asks again after a failure in between has all of it done
+        for each in await call.do("versions_to_complete", c.RunNamed(command.id)):
+            await call.do("complete_version", each)
     return {"run_info": write.render_run_info(await call.do("update_run", command))}
 
 
@@ -219,12 +223,12 @@ async def _delete_tag(call: Call) -> Body:
 
 
 async def _log_batch(call: Call) -> Body:
-    given = call.given
+    given, run_id = call.given, read.clean_run_of(call.given)
     points = given["metrics"]
     many = isinstance(points, list) and len(points) >= _MANY
     metrics = await asyncio.to_thread(read.read_metrics, points) if many else read.read_metrics(points)
     params, tags = read.read_pairs("params", given["params"]), dict(read.read_pairs("tags", given["tags"]))
-    await call.do("log_to_run", c.LogToRun(given["run_id"], metrics, params, tags))
+    await call.do("log_to_run", c.LogToRun(run_id, metrics, params, tags))
     return {}
 
 
@@ -235,9 +239,9 @@ async def _log_model(call: Call) -> Body:
 
 
 async def _log_inputs(call: Call) -> Body:
-    given = call.given
+    given, run_id = call.given, read.clean_run_of(call.given)
     models = tuple(each.model_id for each in read.read_models(given["models"]))
-    await call.do("log_inputs", c.LogInputs(given["run_id"], read.read_datasets(given["datasets"]), models))
+    await call.do("log_inputs", c.LogInputs(run_id, read.read_datasets(given["datasets"]), models))
     return {}
 
 

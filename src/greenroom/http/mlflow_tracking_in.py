@@ -25,6 +25,7 @@ from greenroom.core.tracking import (
     RunStatus,
     Which,
 )
+from greenroom.core.tracking_names import is_run_id
 from greenroom.http.mlflow_wire import SEE_API_DOCS, Field, invalid_value
 
 T = TypeVar("T", bound=Enum)
@@ -45,6 +46,14 @@ def run_of(given: Mapping[str, Any]) -> str:
     return str(run)
 
 
+def clean_run_of(given: Mapping[str, Any]) -> str:
+    """Return the run that a request names. Raises InvalidInput for what can be no run's id."""
+    run = run_of(given)
+    if not is_run_id(run):
+        raise InvalidInput(f"Invalid value \"{shown(run)}\" for parameter 'run_id' supplied.", parameter="run_id")
+    return run
+
+
 def read_experiment_id(text: str) -> int:
     """Return the id of an experiment. Raises InvalidInput for what is no number."""
     try:
@@ -55,6 +64,9 @@ def read_experiment_id(text: str) -> int:
         ) from None
 
 
+_PLAIN: Final[Mapping[str, type]] = {"key": str, "value": float, "timestamp": int, "step": int}
+
+
 def read_metrics(value: Any) -> tuple[Metric, ...]:
     """Return the points of a batch. Raises InvalidInput."""
     return tuple(read_metric(item, f"metrics[{at}].") for at, item in enumerate(_objects("metrics", value)))
@@ -62,6 +74,10 @@ def read_metrics(value: Any) -> tuple[Metric, ...]:
 
 def read_metric(item: Mapping[str, Any], path: str = "") -> Metric:
     """Return one point; `path` is where it stands in the request. Raises InvalidInput."""
+    if item.keys() == _PLAIN.keys() and all(type(item[name]) is kind for name, kind in _PLAIN.items()):
+        point = Metric(**item)  # as clients send points by the thousand: look-ups wait for the time that this takes
+        if point.key and -_INT64 <= point.timestamp < _INT64 and -_INT64 <= point.step < _INT64:
+            return point
     for name in ("key", "value", "timestamp"):
         if _part(item, name) in (None, ""):
             raise missing(f"{path}{name}")

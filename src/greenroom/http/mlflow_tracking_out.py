@@ -23,6 +23,7 @@ def render_experiment(experiment: Experiment) -> Body:
         "lifecycle_stage": _stage(deleted=experiment.deleted),
         "last_update_time": experiment.updated_at,
         "creation_time": experiment.created_at,
+        "workspace": "default",  # the only one there is
         **_filled(tags=_pairs(experiment.tags)),
     }
 

@@ -38,7 +38,7 @@ PREFIX = "/api/v1"
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 BODY_BYTES = bound("body")
 MANIFEST_BYTES = bound("manifest_body")  # a manifest of 100 000 files
-_LIMITS = {"register_version": MANIFEST_BYTES, "missing_blobs": MANIFEST_BYTES}
+_LIMITS = {"register_version": MANIFEST_BYTES, "pin_version": MANIFEST_BYTES, "missing_blobs": MANIFEST_BYTES}
 _INLINE_BYTES = 256 << 10  # a larger body is parsed on a worker thread, so that other requests go on
 _MAX_PARAMETERS = bound("query_parameters")
 

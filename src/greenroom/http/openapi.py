@@ -46,6 +46,8 @@ EXAMPLES: Mapping[str, Any] = {
     "params": {"max_depth": "8"},
     "digests": [DIGEST],
     "files": [{"path": "model.pkl", "digest": DIGEST, "size_bytes": 48213}],
+    "run": "keen-hawk-482",
+    "run_ids": ["3f2a9c01d5e84b7786a1f0c2d3e4f506"],
     "document": 'lifecycle = "fraud"\n\n[[stage]]\nname = "None"\n\n[[stage]]\nname = "Live"\n',
 }
 """One value per field name, so that all examples tell of the same model."""
@@ -53,6 +55,7 @@ EXAMPLES: Mapping[str, Any] = {
 _TAGS: tuple[tuple[str, str, str], ...] = (
     ("Models", "Named lines of versions.", "model"),
     ("Versions", "Immutable manifests under a model, numbered from 1.", "version"),
+    ("Runs", "What MLflow's clients track: only looked at here.", "run"),
     ("Promotions", "Moves of versions into stages and under aliases: asked for, judged, recorded.", "promotion"),
     ("Slots and history", "Who holds what, who held it and why.", "slot"),
     ("Lifecycles", "Stages, their order and capacity, and what a move needs.", "lifecycle"),
@@ -62,6 +65,8 @@ _TAGS: tuple[tuple[str, str, str], ...] = (
 )
 _TAG_OF: Mapping[str, str] = {
     "versions:": "Versions",
+    "run_reading:": "Runs",
+    "packaging:": "Versions",
     "promotion:": "Promotions",
     "lifecycles:": "Lifecycles",
     "artifacts:": "Files",

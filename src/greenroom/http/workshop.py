@@ -19,6 +19,7 @@ PIECE_BYTES = 1 << 20
 # The more downloads, the smaller their pieces: clients that stop reading hold little, all of them together.
 _SMALLER_PIECES = ((64, 32 << 10), (16, 64 << 10), (4, 256 << 10))
 _THREADS = min(8, 2 * (os.cpu_count() or 1))  # more than the cores can feed only keep the event loop waiting
+_LONG_THREADS = 2
 T = TypeVar("T")
 
 
@@ -29,10 +30,21 @@ class Workshop:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="greenroom-bytes")
         self.running: dict[str, int] = {}  # requests by upload id: two while one takes over from the other
         self.downloads = 0
+        self.sums: dict[str, asyncio.Future[Any]] = {}  # by digest; see `sums`
+        self._long: ThreadPoolExecutor | None = None
 
     def run(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Start `function` on a thread. It need not be awaited: its error is reported to who awaits it only."""
-        future = asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        return self._start(self._threads, function, *args)
+
+    def run_long(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """The same for what reads a whole blob, on threads of its own: transfers do not wait for it."""
+        if self._long is None:
+            self._long = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="greenroom-whole")
+        return self._start(self._long, function, *args)
+
+    def _start(self, threads: ThreadPoolExecutor, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        future = asyncio.get_running_loop().run_in_executor(threads, function, *args)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return future
 

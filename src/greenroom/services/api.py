@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from greenroom.core import model as m
 from greenroom.core.lineage import Lineage
+from greenroom.core.mlmodel import Packaging
 from greenroom.services import answers as a
 from greenroom.services import commands as c
+from greenroom.services.api_runs import RUNS
 from greenroom.services.api_tracking import TRACKING
 from greenroom.services.operation import Mode, Operation
 
@@ -39,8 +41,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("set_version_tag", "PUT", _VERSION + "/tags", "register", _WRITE, c.SetVersionTag, m.Version, "versions:set_version_tag", "Set a tag of a version"),
     Operation("delete_version_tag", "DELETE", _VERSION + "/tags", "register", _WRITE, c.DeleteVersionTag, m.Version, "versions:delete_version_tag", "Remove a tag of a version"),
     Operation("record_metrics", "POST", _VERSION + "/metrics", "register", _WRITE, c.RecordMetrics, m.Version, "versions:record_metrics", "Add metrics and parameters to a version"),
+    Operation("pin_version", "POST", _VERSION + "/pin", "register", _WRITE, c.PinVersion, m.Version, "pinning:pin_version", "Give an unpinned version its files"),
     Operation("list_files", "GET", _VERSION + "/files", "read", _SEARCH, c.VersionNamed, a.Manifest, "reading:list_files", "List a version's files"),
     Operation("version_lineage", "GET", _VERSION + "/lineage", "read", _SEARCH, c.VersionNamed, Lineage, "lineage:version_lineage", "What a version came of, and what came of it"),
+    Operation("version_packaging", "GET", _VERSION + "/packaging", "read", _BRIEF, c.VersionNamed, Packaging, "packaging:version_packaging", "What a version's own files say: environment, signature"),
     Operation("search_versions", "GET", "/versions", "read", _SEARCH, c.SearchVersions, m.Page[m.Version], "searching:search_versions", "Search versions over all models"),
     Operation("latest_versions", "GET", _LINE + "/latest", "read", _READ, c.LatestVersions, tuple[m.Version, ...], "reading:latest_versions", "The newest version in each stage"),
     Operation("compare_versions", "GET", _LINE + "/compare", "read", _SLOW, c.CompareVersions, a.Comparison, "comparing:compare_versions", "Compare two versions"),
@@ -65,6 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("collect_garbage", "POST", "/gc", "administer", _SLOW, c.CollectGarbage, a.Collected, "collecting:collect_garbage", "Take away blobs that nothing names"),
     Operation("fsck", "POST", "/fsck", "administer", _SLOW, c.Fsck, a.FsckPart, "fsck:fsck", "Check the stored blobs, and repair them"),
     Operation("verify_files", "POST", "/verify", "read", _SLOW, c.VerifyFiles, a.FilesReport, "verifying:verify_files", "Re-hash the files of versions"),
+    *RUNS,
 )
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
@@ -79,6 +84,8 @@ INTERNAL: tuple[Operation, ...] = (
     Operation("snapshot_file", "", "", "read", _READ, c.SnapshotFile, m.File, "artifacts:snapshot_file", "One file of a snapshot"),
     Operation("snapshot_folder", "", "", "read", _SEARCH, c.SnapshotFolder, a.Folder, "artifacts:snapshot_folder", "A folder of a snapshot"),
     Operation("put_upload", "", "", "register", _WRITE, c.PutUpload, None, "artifacts:put_upload", "Put a file into the upload tree"),
+    Operation("check_place", "", "", "register", _READ, c.UploadPath, None, "artifacts:check_place", "May a file be put there"),
+    Operation("address_key", "", "", "read", _READ, c.Nothing, bytes, "artifacts:address_key_of", "What seals presigned addresses"),
     Operation("get_upload", "", "", "read", _READ, c.UploadPath, m.File, "artifacts:get_upload", "One file of the upload tree" ),
     Operation("list_uploads", "", "", "read", _SEARCH, c.UploadPath, a.Folder, "artifacts:list_uploads", "A folder of the upload tree"),
     Operation("delete_uploads", "", "", "register", _WRITE, c.UploadPath, None, "artifacts:delete_uploads", "Delete from the upload tree"),

@@ -7,6 +7,7 @@ from typing import Any
 from greenroom.core import tracking as t
 from greenroom.core.model import Page
 from greenroom.services.commands import tracking as c
+from greenroom.services.commands.versions import VersionNamed
 from greenroom.services.operation import Mode, Operation
 
 
@@ -75,6 +76,16 @@ TRACKING: tuple[Operation, ...] = (
     _row("create_run", "log", _WRITE, c.CreateRun, t.Run, "runs", "Start a run"),
     _row("get_run", "read", _SEARCH, c.RunNamed, t.Run, "runs", "Read a run"),
     _row("update_run", "log", _LOG, c.UpdateRun, t.Run, "runs", "Change a run's status, end or name"),
+    _row(
+        "versions_to_complete",
+        "read",
+        _SEARCH,
+        c.RunNamed,
+        tuple[VersionNamed, ...],
+        "ending",
+        "List versions that lack something of their run",
+    ),
+    _row("complete_version", "log", _WRITE, VersionNamed, None, "ending", "Add to a version what its run logged since"),
     _row("delete_run", "log", _WRITE, c.RunNamed, None, "runs", "Delete a run"),
     _row("restore_run", "log", _WRITE, c.RunNamed, None, "runs", "Restore a run"),
     _row("search_runs", "read", _SEARCH, c.SearchRuns, Page[t.Run], "searching", "Search runs"),

@@ -10,6 +10,7 @@ from greenroom.core.digest import parse_digest
 from greenroom.core.errors import Conflict, InvalidInput, NotFound
 from greenroom.core.model import Actor, File
 from greenroom.core.names import check_path
+from greenroom.core.presigned import address_key
 from greenroom.services import answers as a
 from greenroom.services import commands as c
 from greenroom.services.collecting import resume
@@ -127,6 +128,16 @@ def put_upload(tx: WriteTx, ask: c.PutUpload, actor: Actor) -> None:
         raise being_deleted(digest)
     if blob is None or blob[1] != "present":
         raise InvalidInput(f"the blob {digest} is not stored here.", hint="Upload it first.")
+    _require_place(tx, path)
+    tx.put_upload(path, digest, blob[0])
+
+
+def check_place(tx: ReadTx, ask: c.UploadPath, actor: Actor) -> None:
+    """Raise InvalidInput where `put_upload` would: who sends a large file wants to know it before."""
+    _require_place(tx, check_path(ask.path))
+
+
+def _require_place(tx: ReadTx, path: str) -> None:
     parts = path.split("/")
     for end in range(1, len(parts)):
         if tx.find_upload("/".join(parts[:end])) is not None:
@@ -135,7 +146,11 @@ def put_upload(tx: WriteTx, ask: c.PutUpload, actor: Actor) -> None:
             )
     if tx.uploads_below(path):
         raise InvalidInput(f"Invalid path: {path!r} is a folder.", hint="Choose another name.", path=path)
-    tx.put_upload(path, digest, blob[0])
+
+
+def address_key_of(tx: ReadTx, ask: c.Nothing, actor: Actor) -> bytes:
+    """Return the key that presigned addresses are sealed with. Raises IntegrityFailure when there is none."""
+    return address_key(tx.page_secret())
 
 
 def get_upload(tx: ReadTx, ask: c.UploadPath, actor: Actor) -> File:

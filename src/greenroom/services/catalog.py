@@ -33,6 +33,9 @@ def insert_model(tx: WriteTx, name: str, description: str | None, tags: Mapping[
     versions stay what they are, deleted, with their history.
     """
     check_model_name(name)
+    for key, value in tags.items():
+        check_tag_key(key)
+        check_tag_value(value)
     _refuse_taken(tx, name)
     if description is not None:
         check_description(description)
@@ -51,7 +54,7 @@ def insert_model(tx: WriteTx, name: str, description: str | None, tags: Mapping[
             "model", {"id": old.id}, {key: value for key, value in row.__dict__.items() if key not in ("id", "name")}
         )
     for key, value in tags.items():
-        tx.insert("model_tag", {"model_id": row.id, "key": check_tag_key(key), "value": check_tag_value(value)})
+        tx.insert("model_tag", {"model_id": row.id, "key": key, "value": value})
     return row
 
 
@@ -168,9 +171,9 @@ def restore_model(tx: WriteTx, ask: c.RestoreModel, actor: Actor) -> RegisteredM
 
 def set_model_tag(tx: WriteTx, ask: c.SetModelTag, actor: Actor) -> RegisteredModel:
     """Set a tag. Raises NotFound, InvalidInput. A lifecycle bound to the tag applies from now on."""
-    model = get_model(tx, ask.name)
     check_tag_key(ask.key)
     check_tag_value(ask.value)
+    model = get_model(tx, ask.name)
     tags = {**tx.model_tags(model.id), ask.key: ask.value}
     check_count("tags", tags)
     tx.remove("model_tag", {"model_id": model.id, "key": ask.key})
@@ -182,8 +185,8 @@ def set_model_tag(tx: WriteTx, ask: c.SetModelTag, actor: Actor) -> RegisteredMo
 
 def delete_model_tag(tx: WriteTx, ask: c.DeleteModelTag, actor: Actor) -> RegisteredModel:
     """Remove a tag; an absent one is no error and no event. Raises NotFound, InvalidInput."""
-    model = get_model(tx, ask.name)
     check_tag_key(ask.key)
+    model = get_model(tx, ask.name)
     if tx.remove("model_tag", {"model_id": model.id, "key": ask.key}):
         _follow_tags(tx, model, tx.model_tags(model.id))
         tx.record("model_tag_deleted", actor, model=model.name, body={"key": ask.key})

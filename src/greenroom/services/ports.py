@@ -13,12 +13,13 @@ from greenroom.core.audit import Entry, Head
 from greenroom.core.model import Actor, Binding, Dataset, LifecycleRevision, Promotion, SlotKind, Tenure
 from greenroom.core.search import Filter, Order
 from greenroom.core.tiles import Tile
-from greenroom.services.ports_bytes import BlobRow, BlobStore, BlobUpload, ByteReads, ByteWrites, Oddity
+from greenroom.services.ports_bytes import BlobRow, BlobStore, BlobUpload, ByteReads, ByteWrites, Oddity, Parts
+from greenroom.services.ports_runs import RunReads
 from greenroom.services.ports_tracking import TrackingReads, TrackingWrites
 
 __all__ = [
-    "BindingRow", "BlobRow", "BlobStore", "BlobUpload", "Desk", "ModelRow", "Oddity", "ReadTx", "Registry", "Request",
-    "Signer", "VersionRow", "WriteTx",
+    "BindingRow", "BlobRow", "BlobStore", "BlobUpload", "Desk", "ModelRow", "Oddity", "Parts", "ReadTx", "Registry",
+    "Request", "Signer", "VersionRow", "WriteTx",
 ]  # fmt: skip
 
 
@@ -112,7 +113,7 @@ class BindingRow:
     binding: Binding
 
 
-class ReadTx(ByteReads, TrackingReads, Protocol):
+class ReadTx(ByteReads, TrackingReads, RunReads, Protocol):
     """A consistent look at the store. Methods that name a model by `ModelRow` or id never meet a wrong one."""
 
     def find_model(self, name: str) -> ModelRow | None:
@@ -141,6 +142,9 @@ class ReadTx(ByteReads, TrackingReads, Protocol):
 
     def versions_made_from(self, model: str, version: int, limit: int) -> list[tuple[str, int]]:
         """Return (model, number) of the versions whose parent is this one, oldest model first."""
+
+    def versions_of_run(self, run_id: str, limit: int) -> list[tuple[str, int]]:
+        """Return (model, number) of the living versions that came of a run, oldest model first."""
 
     def version_tags(self, model_id: int, version: int) -> dict[str, str]:
         """Return a version's tags, by key."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -30,6 +30,12 @@ class BlobUpload(Protocol):
     def finish_as_hashed(self) -> tuple[str, int]:
         """Make durable and publish under the digest that the bytes have; return it and the size in bytes."""
 
+    def finish_as_part(self, key: str, number: int) -> str:
+        """Keep the bytes as part `number` of the upload `key`, in place of what may be there; returns their digest.
+
+        Raises NotFound when that upload has ended (nothing is kept).
+        """
+
     def pause(self) -> None:
         """Close, keeping what is staged for a later resume."""
 
@@ -44,6 +50,15 @@ class Oddity:
     kind: str
     where: str
     message: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An upload in `count` parts, to which nothing came for `idle_s` seconds; `done`: it was put together."""
+
+    count: int
+    idle_s: float
+    done: bool
 
 
 class BlobStore(Protocol):
@@ -63,6 +78,25 @@ class BlobStore(Protocol):
 
     def staged(self, upload_id: str) -> int:
         """Bytes staged under `upload_id`; 0 when there are none."""
+
+    def begin_parts(self, key: str, count: int) -> None:
+        """Begin the upload `key` (32 hexadecimal digits) in `count` parts. Raises StorageFull, Unavailable."""
+
+    def parts(self, key: str) -> Parts | None:
+        """Return how an upload in parts stands; None when there is none, or none any more."""
+
+    def join_parts(self, key: str, digests: Sequence[str]) -> tuple[str, int]:
+        """Publish the parts, in order, as one blob; returns its digest and size in bytes. The parts stay.
+
+        Raises InvalidInput for a part that is missing or other than `digests` says, NotFound when the upload has ended,
+        Conflict while it is being joined, StorageFull.
+        """
+
+    def end_parts(self, key: str, *, joined: bool) -> None:
+        """Drop what is left of an upload in parts; one that was joined is remembered. Raises Conflict while it joins.
+
+        One that is not there is no error.
+        """
 
     def check(self, digest: str) -> None:
         """Re-hash the blob. Raises IntegrityFailure when the bytes are other bytes, NotFound when there are none."""

@@ -134,14 +134,14 @@ class TrackingReads(Protocol):
 
     def search_runs(
         self,
-        experiment_ids: Sequence[int],
+        experiment_ids: Sequence[int] | None,
         which: Which,
         filter: Filter,
         order: Sequence[Order],
         after: Sequence[Any] | None,
         limit: int,
     ) -> list[tuple[Any, list[Any]]]:
-        """Return (number, cursor) of runs of the experiments that meet the filter, in order, behind `after`."""
+        """Return (number, cursor) of runs of experiments (None: all) that meet the filter, in order, behind `after`."""
 
     def search_experiments(
         self, which: Which, filter: Filter, order: Sequence[Order], after: Sequence[Any] | None, limit: int

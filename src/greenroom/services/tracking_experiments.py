@@ -33,10 +33,12 @@ def begin_tracking(tx: WriteTx, ask: None = None, actor: Actor | None = None) ->
 def create_experiment(tx: WriteTx, ask: c.CreateExperiment, actor: Actor) -> Experiment:
     """Make an experiment. Raises AlreadyExists for a name that one has or had, InvalidInput."""
     check_count("tags", ask.tags)
-    _refuse_taken(tx, check_experiment_name(ask.name))
+    check_experiment_name(ask.name)
+    tags = [_tag(key, value) for key, value in ask.tags.items()]
+    _refuse_taken(tx, ask.name)
     number = tx.next_of("experiment")
     tx.put("experiment", _row(tx, number, ask.name, ask.artifact_location))
-    tx.put_many("experiment_tag", [{"experiment_id": number, **_tag(key, value)} for key, value in ask.tags.items()])
+    tx.put_many("experiment_tag", [{"experiment_id": number, **tag} for tag in tags])
     return _view(tx, number)
 
 

@@ -41,6 +41,7 @@ HISTORY_TAG = "mlflow.log-model.history"
 CONTEXT_TAG = "mlflow.data.context"
 _MOST_POINTS = 250_000  # points of one answer; a longer history goes on behind its page token
 _LARGEST_TIME = 2**63
+_NO_NAME = (NAME_TAG, "")  # a run keeps its name
 
 
 def log_to_run(tx: WriteTx, ask: c.LogToRun, actor: Actor) -> None:
@@ -53,7 +54,9 @@ def log_to_run(tx: WriteTx, ask: c.LogToRun, actor: Actor) -> None:
     _check_metrics(ask)
     params = [_param(*each, _path(ask, "params", at)) for at, each in enumerate(ask.params)]
     run = active_run(tx, ask.run_id)
-    tags = [tag_row(run.no, *each, _path(ask, "tags", at)) for at, each in enumerate(ask.tags.items())]
+    tags = [
+        tag_row(run.no, *each, _path(ask, "tags", at)) for at, each in enumerate(ask.tags.items()) if each != _NO_NAME
+    ]
     _log_params(tx, run, params, listed=ask.batch)
     _log_metrics(tx, run, ask.metrics)
     tx.put_many("run_tag", tags, on_clash="replace")
@@ -79,6 +82,8 @@ def _check_metrics(ask: c.LogToRun) -> None:
                 f"(value={each.value}). Timestamp must be a nonnegative long (64-bit integer) ",
                 parameter=parameter,
             )
+        if bool(each.dataset_name) != bool(each.dataset_digest):
+            raise InvalidInput("Both dataset_name and dataset_digest must be provided if one is provided.")
         for text, what in ((each.dataset_name, "name"), (each.dataset_digest, "digest")):
             if text:
                 check_text(text, f"{_path(ask, 'metrics', at)}dataset_{what}", DATASET_LENGTHS[what])
@@ -103,7 +108,7 @@ def _log_metrics(tx: WriteTx, run: RunRow, metrics: Sequence[Metric]) -> None:
     tx.put_newest(_newest(rows))
     of_models = [each for each in metrics if each.model_id]
     for model_id in {str(each.model_id) for each in of_models}:
-        get_logged_model(tx, model_id)
+        get_logged_model(tx, model_id, deleted=True)
     once = {tuple(row.values())[:7]: row for row in (_model_row(run, each) for each in of_models)}
     tx.put_many("logged_model_metric", list(once.values()), on_clash="keep")
 
@@ -151,8 +156,7 @@ def _model_row(run: RunRow, metric: Metric) -> dict[str, Any]:
 def delete_run_tag(tx: WriteTx, ask: c.DeleteRunTag, actor: Actor) -> None:
     """Remove a tag. Raises NotFound for a run or a tag that is not there, InvalidInput for a deleted run."""
     run = active_run(tx, ask.run_id)
-    check_key(ask.key, "key", "key")
-    if not tx.drop("run_tag", {"run_no": run.no, "key": ask.key}):
+    if "\x00" in ask.key or not tx.drop("run_tag", {"run_no": run.no, "key": ask.key}):
         raise NotFound(f"No tag with name: {shown(ask.key)} in run with id {run.id}", kind="tag", run=run.id)
 
 
@@ -180,6 +184,8 @@ def log_inputs(tx: WriteTx, ask: c.LogInputs, actor: Actor) -> None:
             f"{len(ask.datasets) + len(ask.models)} inputs are too many.",
             hint=f"At most {DATASETS_PER_REQUEST} fit into one request.",
         )
+    for each in ask.datasets:
+        _check_dataset(each)
     run = active_run(tx, ask.run_id)
     first = _room(tx, run, len(ask.datasets) + len(ask.models))
     for at, each in enumerate(ask.datasets):
@@ -198,15 +204,19 @@ def _room(tx: WriteTx, run: RunRow, more: int) -> int:
     return count
 
 
-def _log_dataset(tx: WriteTx, run: RunRow, given: DatasetInput, position: int) -> None:
-    dataset = given.dataset
-    row = {name: getattr(dataset, name) for name in DATASET_LENGTHS}
-    for name, text in row.items():
+def _check_dataset(given: DatasetInput) -> None:
+    for name, limit in DATASET_LENGTHS.items():
+        text = getattr(given.dataset, name)
         if text is not None:
-            check_text(text, name, DATASET_LENGTHS[name])
+            check_text(text, name, limit)
     for key, value in given.tags.items():
         check_text(key, "key", INPUT_TAG_LENGTHS[0])
         check_text(value, "value", INPUT_TAG_LENGTHS[1])
+
+
+def _log_dataset(tx: WriteTx, run: RunRow, given: DatasetInput, position: int) -> None:
+    dataset = given.dataset
+    row = {name: getattr(dataset, name) for name in DATASET_LENGTHS}
     no = tx.find_dataset(run.experiment_id, dataset.name, dataset.digest)
     if no is None:
         no = tx.next_of("dataset")

@@ -128,7 +128,7 @@ def note_version(tx: WriteTx, id: str, model: str, version: int) -> None:
     if row is None:
         return
     known = list_in(tx.logged_model_parts([id])[id].tags.get(VERSIONS_TAG))
-    one = {"name": model, "version": str(version)}
+    one = {"name": model, "version": version}
     if one not in known:
         value = json.dumps([*known, one])
         tx.put("logged_model_tag", {"model_id": id, "key": VERSIONS_TAG, "value": value}, on_clash="replace")

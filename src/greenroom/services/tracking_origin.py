@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Actor, Context, Dataset
@@ -25,9 +25,11 @@ from greenroom.services.ports_tracking import LoggedModelRow, RunRow
 from greenroom.services.tracking_views import model_files, run_files
 
 T = TypeVar("T")
-_CONTEXT_TAG = "mlflow.data.context"
+CONTEXT_TAG = "mlflow.data.context"
 _NOBODY = "anonymous"  # what an edge calls those who do not say who they are
-_USER_TAG = "mlflow.user"
+USER_TAG = "mlflow.user"
+PARENT_TAG = "mlflow.parentRunId"
+"""The tag that names the run within which a run was started."""
 _CODE = ("mlflow.source.git.commit", "mlflow.source.git.branch", "mlflow.source.git.repoURL", "mlflow.source.name")
 _OF_MODEL = re.compile(r"(?:^|/)models/(m-[0-9a-f]{32})/artifacts(?:/|$)")
 _OF_RUN = re.compile(r"(?:^|/)([A-Za-z0-9][A-Za-z0-9_\-]{0,255})/artifacts(?:/|$)")
@@ -98,7 +100,7 @@ def author_of(tx: ReadTx, actor: Actor, run_id: str | None) -> str:
     if actor.verified or actor.name != _NOBODY:
         return actor.name
     run = find_run(tx, run_id)
-    user = (tx.run_tag(run.no, _USER_TAG) or run.user_id) if run is not None else ""
+    user = (tx.run_tag(run.no, USER_TAG) or run.user_id) if run is not None else ""
     return user if user and _fits(check_actor_name, user) else actor.name
 
 
@@ -124,14 +126,27 @@ def facts_of(tx: ReadTx, run_id: str | None, model_id: str | None) -> Facts:
         metrics = metrics if only else of_model.metrics
     tags = of_run.tags if of_run else {}
     used = [each for each in (of_run.datasets if of_run else []) if _fits(check_dataset_name, each.dataset.name)]
-    code = (tags.get(tag, "") for tag in _CODE)
-    commit, branch, remote, entry = (text if _fits(check_param_value, text) else None for text in code)
     return Facts(
         {key: each.value for key, each in newest(metrics).items() if math.isfinite(each.value)},
         {**(of_run.params if of_run else {}), **(of_model.params if of_model else {})},
         tuple(_dataset(each) for each in used[: COUNTS["datasets"]]),
-        Context(git_commit=commit, git_branch=branch, git_remote=remote, entry_point=entry),
+        replace(context_of(tags), **_run_facts(run, tags)),
     )
+
+
+def context_of(tags: Mapping[str, str]) -> Context:
+    """Return the code that a run's tags name, as far as a version can hold it."""
+    code = (tags.get(tag, "") for tag in _CODE)
+    commit, branch, remote, entry = (text if _fits(check_param_value, text) else None for text in code)
+    return Context(git_commit=commit, git_branch=branch, git_remote=remote, entry_point=entry)
+
+
+def _run_facts(run: RunRow | None, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return the name, the parent and the user of a run; what is not known is left out."""
+    if run is None:
+        return {}
+    told = {"run_name": run.name, "parent_run": tags.get(PARENT_TAG, ""), "user": tags.get(USER_TAG) or run.user_id}
+    return {name: text for name, text in told.items() if _fits(check_param_value, text)}
 
 
 def _dataset(given: DatasetInput) -> Dataset:
@@ -140,7 +155,7 @@ def _dataset(given: DatasetInput) -> Dataset:
         given.dataset.name,
         given.dataset.digest,
         source if _fits(check_param_value, source) else None,
-        given.tags.get(_CONTEXT_TAG),
+        given.tags.get(CONTEXT_TAG),
     )
 
 

@@ -26,6 +26,7 @@ _SMALLEST_POINT = 80
 _CURSOR_BYTES = LIMITS["page_token"].value * 3 // 4 - 100  # base64, beside the seal
 
 Item = TypeVar("Item", Experiment, Run, LoggedModel)
+Shown = TypeVar("Shown")
 Found = list[tuple[Any, list[Any]]]
 
 
@@ -81,15 +82,26 @@ def search_logged_models(tx: ReadTx, ask: c.SearchLoggedModels, actor: Actor) ->
 def _page(
     tx: ReadTx, scope: str, found: Found, size: int, view: Callable[[Sequence[Any]], tuple[Item, ...]]
 ) -> Page[Item]:
+    return paged(tx, scope, found, size, view, _weight)
+
+
+def paged(
+    tx: ReadTx,
+    scope: str,
+    found: Found,
+    size: int,
+    view: Callable[[Sequence[Any]], tuple[Shown, ...]],
+    weight: Callable[[Shown], int],
+) -> Page[Shown]:
     """Return the items of a page; one whose texts are over the limit ends early, with a token for the next."""
-    items: list[Item] = []
+    items: list[Shown] = []
     used = 0
     for at in range(0, min(size, len(found)), _PORTION):
         if used > PAGE_BYTES:
             break
         portion = view([key for key, _ in found[at : min(at + _PORTION, size)]])
         items += portion
-        used += sum(map(_weight, portion))
+        used += sum(map(weight, portion))
     more = len(found) > len(items)
     return Page(tuple(items), _token(tx, scope, found[len(items) - 1][1]) if more else None)
 

@@ -40,11 +40,11 @@ def register_version(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> Versi
     Raises NotFound (no such model, source version or parent), InvalidInput, Conflict (a blob is just being deleted).
     """
     _check(ask)
+    origin = resolve_origin(tx, ask)
     model = _model(tx, ask, actor)
     policy, _ = policy_for(tx, model)
-    origin = resolve_origin(tx, ask)
     ask = with_facts(tx, ask, origin.run_id, origin.logged_model)
-    manifest = _pin(tx, origin.files) if origin.files is not None else None
+    manifest = pin_files(tx, origin.files) if origin.files is not None else None
     number = model.next_version
     tx.insert("version", _row(tx, ask, model, origin, manifest, actor))
     _insert_parts(tx, ask, model.id, number)
@@ -70,6 +70,9 @@ def _check(ask: c.RegisterVersion) -> None:
     if ask.files is not None:
         check_count("files", ask.files)
     check_count("packages", ask.context.packages)
+    for key, value in ask.tags.items():
+        check_tag_key(key)
+        check_tag_value(value)
     for text, name in (
         (ask.run_link, "run_link"),
         (ask.run_id, "run_id"),
@@ -86,7 +89,7 @@ def _model(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> ModelRow:
     return found or get_model(tx, ask.model)
 
 
-def _pin(tx: WriteTx, files: tuple[File, ...]) -> Manifest:
+def pin_files(tx: WriteTx, files: tuple[File, ...]) -> Manifest:
     """Store the manifest, every blob of which must be here. Raises InvalidInput naming those that are not."""
     if not files:
         raise InvalidInput("a version needs at least one file.", hint="Leave `files` out if the files are elsewhere.")
@@ -157,7 +160,7 @@ def _context(context: Context) -> str:
 def _insert_parts(tx: WriteTx, ask: c.RegisterVersion, model_id: int, number: int) -> None:
     of = {"model_id": model_id, "version": number}
     for key, value in ask.tags.items():
-        tx.insert("version_tag", {**of, "key": check_tag_key(key), "value": check_tag_value(value)})
+        tx.insert("version_tag", {**of, "key": key, "value": value})
     _put_metrics(tx, of, ask.metrics)
     for key, text in ask.params.items():
         tx.insert("version_param", {**of, "key": check_param_key(key), "value": check_param_value(text)})
@@ -247,11 +250,11 @@ def restore_version(tx: WriteTx, ask: c.RestoreVersion, actor: Actor) -> Version
 
 def set_version_tag(tx: WriteTx, ask: c.SetVersionTag, actor: Actor) -> Version:
     """Set a tag. Raises NotFound, InvalidInput."""
+    check_tag_key(ask.key)
+    check_tag_value(ask.value)
     model = get_model(tx, ask.model)
     row = get_version(tx, model, ask.version)
     of = {"model_id": model.id, "version": row.version}
-    check_tag_key(ask.key)
-    check_tag_value(ask.value)
     check_count("tags", {**tx.version_tags(model.id, row.version), ask.key: ask.value})
     tx.remove("version_tag", {**of, "key": ask.key})
     tx.insert("version_tag", {**of, "key": ask.key, "value": ask.value})
@@ -261,9 +264,9 @@ def set_version_tag(tx: WriteTx, ask: c.SetVersionTag, actor: Actor) -> Version:
 
 def delete_version_tag(tx: WriteTx, ask: c.DeleteVersionTag, actor: Actor) -> Version:
     """Remove a tag; an absent one is no error and no event. Raises NotFound, InvalidInput."""
+    check_tag_key(ask.key)
     model = get_model(tx, ask.model)
     row = get_version(tx, model, ask.version)
-    check_tag_key(ask.key)
     if tx.remove("version_tag", {"model_id": model.id, "version": row.version, "key": ask.key}):
         tx.record("version_tag_deleted", actor, model=model.name, version=row.version, body={"key": ask.key})
     return version_view(tx, model, row)

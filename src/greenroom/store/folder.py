@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.core.errors import IntegrityFailure, InvalidInput, NotFound, Unavailable
+from greenroom.services.ports import Signer
 from greenroom.store.compiled.sqlite import DDL
 from greenroom.store.database import DatabaseStore, make_schema, wall_clock
 from greenroom.store.durable import make_folder, sync_names
+from greenroom.store.heads import require_own
 from greenroom.store.health import Health
 from greenroom.store.inspection import page_findings, stored_rows
 from greenroom.store.keys import KEY_FILE, load_signer
 from greenroom.store.lock import ServerLock, check_not_served, turn
 from greenroom.store.migrate import bring_up_to_date, stored_schema
 from greenroom.store.sqlite import SQLite
+from greenroom.store.tx import ReadTx
 from greenroom.store.writer import Clock
 
 DATABASE = "greenroom.db"
@@ -43,14 +46,17 @@ class FolderStore(DatabaseStore):
             self._lock.acquire()
         try:
             signer = load_signer(folder, create=create and not (folder / DATABASE).exists())
-            db = self._open_for_writing(create=create)
+            db = self._open_for_writing(signer, create=create)
             super().__init__(db, signer, serve=serve, clock=clock, health=Health(folder, floor_bytes=floor_bytes))
         except BaseException:
             self._release()
             raise
 
-    def _open_for_writing(self, *, create: bool) -> SQLite:
-        """Open the database, made or brought to this version's schema under the folder's lock."""
+    def _open_for_writing(self, signer: Signer, *, create: bool) -> SQLite:
+        """Open the database, made or brought to this version's schema under the folder's lock.
+
+        With another key than the log's nothing is served; who only looks at the folder may still verify it.
+        """
         if self._lock is None:
             check_not_served(self.folder)
         with turn(self.folder):
@@ -65,6 +71,8 @@ class FolderStore(DatabaseStore):
                 else:
                     bring_up_to_date(db)
                     db.recover()
+                    if self._lock is not None:
+                        require_own(ReadTx(db).audit_head()[1], signer)
                 self._sync_names()
             except BaseException as exc:
                 ours = db.translate(exc) if isinstance(exc, Exception) else exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from greenroom.core.errors import InvalidInput
+from greenroom.core.errors import InvalidInput, Unavailable
 from greenroom.core.note import VerifierKey, open_note, verifier_key
 from greenroom.services.ports import Signer
 from greenroom.store.driver import Connection
@@ -23,6 +23,15 @@ def check_key(db: Connection, signer: Signer) -> None:
         open_note(note, [VerifierKey(signer.name, signer.public_key)], signer.verify)
     except InvalidInput as exc:
         raise _other_key() from exc
+
+
+def require_own(note: str, signer: Signer) -> None:
+    """Raise Unavailable when the head is another key's, by the name in it: to write on would make the log two logs."""
+    if note and not note.startswith(f"{signer.name}\n"):
+        raise Unavailable(
+            f"the signing key is that of {signer.name}; the log is that of {note.partition(chr(10))[0]}.",
+            hint="Bring the audit.key of this registry back from your backup.",
+        )
 
 
 def _other_key() -> InvalidInput:

@@ -101,7 +101,8 @@ class Postgres:
             self._admit(self)
         except psycopg.Error as exc:
             self._hang_up()
-            raise Unavailable(f"the database came back and cannot be read: {first_line(exc)}.") from exc
+            hint = "Is the right database at --database-url? Nothing is written until it is."
+            raise Unavailable(f"the database came back and cannot be read: {first_line(exc)}.", hint=hint) from exc
         except BaseException:
             self._hang_up()
             raise

@@ -54,6 +54,11 @@ class CatalogReads:
         rows = self.db.all(self.db.sql["versions_made_from"], {"model": model, "version": version, "limit": limit})
         return [(str(name), int(number)) for name, number in rows]
 
+    def versions_of_run(self, run_id: str, limit: int) -> list[tuple[str, int]]:
+        """Return (model, number) of the living versions that came of a run, oldest model first."""
+        rows = self.db.all(self.db.sql["versions_of_run"], {"run_id": run_id, "limit": limit})
+        return [(str(name), int(number)) for name, number in rows]
+
     def version_tags(self, model_id: int, version: int) -> dict[str, str]:
         """Return a version's tags, by key."""
         return dict(self.db.all(self.db.sql["version_tags"], {"model_id": model_id, "version": version}))

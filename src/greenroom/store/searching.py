@@ -128,7 +128,7 @@ class SearchReads:
         build.conditions += ["m.deleted_event IS NULL", "v.deleted_event IS NULL"]
         for comparison in filter.comparisons:
             build.add(comparison, _OF_VERSION)
-        build.prompts(filter.prompts, ["model_tag p WHERE p.model_id = m.id", f"version_tag p WHERE {_OF_VERSION}"])
+        build.prompts(filter.prompts, [f"version_tag p WHERE {_OF_VERSION}"])
         if after is not None:
             build.after(order, after)
         version = self.db.columns["version"]

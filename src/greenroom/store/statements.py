@@ -101,6 +101,11 @@ VERSIONS: dict[str, Select[Any]] = {
     .where(_v.parent_model == _b("model"), _v.parent_version == _b("version"), _m.deleted_event.is_(None))
     .order_by(_m.id, _v.version)
     .limit(_b("limit")),
+    "versions_of_run": select(_m.name, _v.version)
+    .join_from(s.version, s.model, _m.id == _v.model_id)
+    .where(_v.run_id == _b("run_id"), _v.deleted_event.is_(None), _m.deleted_event.is_(None))
+    .order_by(_m.id, _v.version)
+    .limit(_b("limit")),
     "pinned_versions": select(_m.id, _m.name, _v.version, _v.manifest)
     .join_from(s.model, s.version, _m.id == _v.model_id)
     .where(_v.manifest.is_not(None))

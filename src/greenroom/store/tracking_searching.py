@@ -129,17 +129,18 @@ class TrackingSearches:
 
     def search_runs(
         self,
-        experiment_ids: Sequence[int],
+        experiment_ids: Sequence[int] | None,
         which: Which,
         filter: Filter,
         order: Sequence[Order],
         after: Sequence[Any] | None,
         limit: int,
     ) -> Found:
-        """Return (number of the run, cursor) of runs of the experiments that meet the filter, in order."""
+        """Return (number of the run, cursor) of runs of experiments (None: of all) that meet the filter, in order."""
         tables = {Entity.TAG: "run_tag", Entity.PARAM: "run_param", Entity.METRIC: "run_metric"}
         query = _Query(self.db.mark, _RUN, tables, "p.run_no = e.no")
-        query.among("e.experiment_id", experiment_ids)
+        if experiment_ids is not None:
+            query.among("e.experiment_id", experiment_ids)
         query.living(which)
         for comparison in filter.comparisons:
             query.add(comparison)
@@ -176,6 +177,8 @@ class TrackingSearches:
         query.among("e.experiment_id", experiment_ids)
         query.living(Which.ACTIVE)
         measured = _on(query, datasets)
+        if measured and not any(each.field.entity is Entity.METRIC for each in filter.comparisons):
+            query.conditions.append(f"EXISTS (SELECT 1 FROM logged_model_metric p WHERE p.model_id = e.id{measured})")
         for comparison in filter.comparisons:
             query.add(comparison, measured)
         query.order(order, f"{measured}{_NEWEST}")

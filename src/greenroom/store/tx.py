@@ -16,6 +16,7 @@ from greenroom.core.model import Actor
 from greenroom.store.driver import Connection
 from greenroom.store.read_bytes import ByteReads
 from greenroom.store.read_catalog import CatalogReads
+from greenroom.store.read_runs import RunReads
 from greenroom.store.read_slots import SlotReads
 from greenroom.store.read_tracking import TrackingReads
 from greenroom.store.searching import SearchReads
@@ -24,7 +25,7 @@ from greenroom.store.write_bytes import ByteWrites
 from greenroom.store.write_tracking import TrackingWrites
 
 
-class ReadTx(CatalogReads, SlotReads, ByteReads, SearchReads, TrackingReads):
+class ReadTx(CatalogReads, SlotReads, ByteReads, SearchReads, TrackingReads, RunReads):
     """Every query, over one connection. Implements `services.ports.ReadTx`."""
 
     def __init__(self, db: Connection) -> None:

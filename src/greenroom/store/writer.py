@@ -24,6 +24,7 @@ from greenroom.core.model import Actor
 from greenroom.services.ports import Request, Signer
 from greenroom.store.continuity import Continuity, OtherLog, leaf_at
 from greenroom.store.driver import Connection
+from greenroom.store.heads import require_own
 from greenroom.store.health import Health
 from greenroom.store.sealing import seal_batch
 from greenroom.store.texts import Texts
@@ -204,8 +205,9 @@ class BatchRunner:
 
     def _transaction(self, jobs: Sequence[Job]) -> list[_Outcome]:
         self._begin(jobs)
-        head, _ = ReadTx(self._db).audit_head()
+        head, note = ReadTx(self._db).audit_head()
         self._continuity.require(head)
+        require_own(note, self._signer)
         now = self._clock()
         outcomes: list[_Outcome] = []
         events: list[Event] = []

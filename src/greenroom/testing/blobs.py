@@ -20,9 +20,11 @@ import pytest
 from greenroom.core.digest import digest_of
 from greenroom.core.errors import Conflict, IntegrityFailure, InvalidInput, NotFound
 from greenroom.services.ports import BlobStore, BlobUpload
+from greenroom.testing.parts import PartsConformance, Reopen, read, sample
 
 Damage = Callable[[str, int], None]
-Reopen = Callable[[], BlobStore]
+
+__all__ = ["BlobStoreConformance", "Damage", "Reopen", "put", "read", "sample"]
 
 ZEROS = "sha256:" + "0" * 64
 _PIECE = 64 << 10
@@ -49,12 +51,6 @@ class _Hashed(Protocol):
     def finish_as_hashed(self) -> tuple[str, int]: ...
 
 
-def sample(size: int, seed: int = 1) -> bytes:
-    """Return `size` bytes that differ from place to place, the same every time."""
-    block = bytes((index * 131 + (index >> 8) * seed + seed) & 0xFF for index in range(min(size, 65_537)))
-    return (block * (size // max(len(block), 1) + 1))[:size]
-
-
 def put(store: BlobStore, data: bytes, upload_id: str = "u", piece: int = 100_000) -> str:
     """Store `data` and return its digest."""
     upload = store.upload(upload_id)
@@ -64,13 +60,7 @@ def put(store: BlobStore, data: bytes, upload_id: str = "u", piece: int = 100_00
     return digest_of(data)
 
 
-def read(store: BlobStore, digest: str) -> bytes:
-    """Return all bytes of a blob."""
-    with store.open(digest) as file:
-        return file.read()
-
-
-class BlobStoreConformance:
+class BlobStoreConformance(PartsConformance):
     """The suite. Each test is one sentence of the port's contract."""
 
     @pytest.fixture

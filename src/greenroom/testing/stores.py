@@ -25,6 +25,7 @@ from greenroom.services import catalog, promotion, versions
 from greenroom.services import commands as c
 from greenroom.services.ports import WriteTx
 from greenroom.store.database import DatabaseStore
+from greenroom.testing.runs import ShownRuns
 from greenroom.testing.sizes import LargestValues
 from greenroom.testing.tracking import Tracking
 from greenroom.testing.writing import (
@@ -55,7 +56,7 @@ class Opened(Protocol):
         """Return the store with its writer running."""
 
 
-class StoreConformance(LargestValues, Tracking):
+class StoreConformance(LargestValues, Tracking, ShownRuns):
     """The suite. Each test is one sentence of the contract between the use cases and a store."""
 
     @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from greenroom.blobs.filesystem import FilesystemBlobs
-from greenroom.core.errors import IntegrityFailure
+from greenroom.core.errors import IntegrityFailure, NotFound
 from greenroom.services.answers import Finding
 from greenroom.services.ports import BlobStore, Signer
 from greenroom.store.folder import BLOBS
@@ -41,6 +41,12 @@ def check(place: Place) -> Checked:
 
     Raises NotFound, Unavailable for an older or newer schema, InvalidInput for a key that is not this log's.
     """
+    if place.database_url is None and not place.folder.joinpath(BLOBS).is_dir() and not place.database.exists():
+        raise NotFound(
+            f"there is no registry in the folder {place.folder}.", hint="Name the folder that holds greenroom.db."
+        )
+    if not place.folder.is_dir():
+        raise NotFound(f"there is no folder {place.folder}.", hint="Name the folder with the files.")
     if not (place.folder / BLOBS).is_dir():
         raise IntegrityFailure(f"the folder {place.folder} has no {BLOBS}.", hint="Name the folder with the files.")
     signer = load_signer(place.folder, create=False)

@@ -35,6 +35,19 @@ class RegisterVersion:
 
 
 @dataclass(frozen=True)
+class PinVersion:
+    """Give an unpinned version its files; every blob must be present. `source` is where they were fetched from, which
+    must be the version's still; None does not ask.
+    """
+
+    model: str
+    version: int
+    files: tuple[File, ...]
+    source: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class VersionNamed:
     """Name one version (get, list its files)."""
 

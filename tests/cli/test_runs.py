@@ -1,0 +1,206 @@
+"""`greenroom runs` on a folder and against a server alike, and what `show` says of a folder with an MLmodel."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.app import LocalRegistry, open_local
+from greenroom.core.model import Actor
+from greenroom.core.tracking import DatasetInput, LoggedDataset, Metric, RunStatus
+from greenroom.services import commands as r
+from greenroom.services.commands import tracking as t
+from tests.races.kit import serving
+
+T = ("--output", "table")
+PARENT, FIRST, SECOND, BROKEN = "a1" * 16, "b1" * 16, "b2" * 16, "c3" * 16
+TAGS = {
+    "mlflow.user": "rosa",
+    "mlflow.source.name": "train.py",
+    "mlflow.source.git.commit": "c0ffee" * 6,
+    "mlflow.parentRunId": PARENT,
+    "note": "by\x1b[31m hand",
+}
+
+
+def fill(registry: LocalRegistry) -> None:
+    """Log a parent with two tries, and one that failed in another experiment."""
+
+    def do(operation: str, command: Any) -> Any:
+        return registry.call_now(operation, command, Actor("ana"))
+
+    churn = do("create_experiment", t.CreateExperiment("churn")).id
+    other = do("create_experiment", t.CreateExperiment("other")).id
+    for number, (run, name, where, tags) in enumerate(
+        ((PARENT, "search", churn, {}), (FIRST, "try", churn, TAGS), (SECOND, "try", churn, TAGS),
+         (BROKEN, "broken", other, {})), start=1,
+    ):  # fmt: skip
+        do("create_run", t.CreateRun(run, 1, where, name, start_time=number * 1000, tags=tags))
+        status = RunStatus.FAILED if run == BROKEN else RunStatus.FINISHED
+        do("update_run", t.UpdateRun(run, status, number * 1000 + 200_000))
+    for run, factor in ((FIRST, 1.0), (SECOND, 2.0)):
+        points = [Metric("loss", factor / (step + 1), step, step) for step in range(1000)]
+        few = tuple(Metric("auc", 0.5 + step / 10 - factor / 100, step, step) for step in range(5))
+        do("log_to_run", t.LogToRun(run, tuple(points)))
+        do("log_to_run", t.LogToRun(run, few, (("depth", str(factor)), ("kind", "tree"))))
+    do("log_to_run", t.LogToRun(SECOND, (Metric("odd", math.nan, 1), Metric("peak", math.inf, 1))))
+    data = DatasetInput(LoggedDataset("iris", "d1", "local", "s3://d"), {"mlflow.data.context": "training"})
+    do("log_inputs", t.LogInputs(FIRST, (data,)))
+    do("register_version", r.RegisterVersion("m", source="s3://bucket/model", run_id=FIRST, create_model=True))
+
+
+@pytest.fixture(params=["folder", "server"])
+def tracked(request: pytest.FixtureRequest, run: Any, lonely: Path, monkeypatch: Any) -> Iterator[Any]:
+    """Runs command lines on a registry with runs."""
+    registry = open_local(lonely / "data", create=True)
+    fill(registry)
+    registry.close()
+    if request.param == "folder":
+        monkeypatch.setenv("GREENROOM_DATA", str(lonely / "data"))
+        yield run
+        return
+    with serving(lonely / "data") as server:
+        monkeypatch.setenv("GREENROOM_URL", server.url)
+        yield run
+
+
+def test_runs_on_the_terminal(tracked: Any) -> None:
+    _list(tracked)
+    _show(tracked)
+    _compare(tracked)
+    _search(tracked)
+    _name(tracked)
+
+
+def _list(run: Any) -> None:
+    ran = run("runs", "list", *T)
+    head, *rows = ran.out.splitlines()
+    assert head.split() == ["Run", "Id", "Experiment", "Status", "Started", "Took", "User", "auc", "loss", "odd"]
+    assert [row.split()[0] for row in rows] == ["broken", "try", "try", "search"]
+    assert "0.88 ▁▂▃▅▇" in rows[1]
+    assert "NaN x" in rows[1]
+    assert "3 m 20 s" in rows[1]
+    assert [each["id"] for each in run("runs", "list").data] == [BROKEN, SECOND, FIRST, PARENT]
+    (second, *_) = run("runs", "list", "churn", "--limit", 1).data
+    assert (second["id"], second["metrics"]["odd"], second["user"]) == (SECOND, None, "rosa")
+    ran = run("runs", "list", "other", "--metric", "loss", *T)
+    assert ran.out.splitlines()[0].split() == ["Run", "Id", "Status", "Started", "Took", "User", "loss"]
+    assert run("runs", "list", "--deleted", *T).err == "No runs.\n"
+    ran = run("runs", "list", "--limit", 2, *T)
+    assert (len(ran.out.splitlines()), ran.err) == (3, "Only the first 2 are shown; --limit 0 shows all.\n")
+    assert len(run("runs", "list", "--limit", 0).data) == 4
+
+
+def _show(run: Any) -> None:
+    out = run("runs", "show", "b1b1", *T).out
+    for line in (
+        "run         try", f"id          {FIRST}", "experiment  churn (1)", "status      FINISHED", "user        rosa",
+        "source      train.py", f"git commit  {'c0ffee' * 6}", "  depth = 1.0", "  iris d1 training", "  m 1 (None)",
+        f"  search ({PARENT[:8]}) FINISHED 3 m 20 s", f"  └─ try ({FIRST[:8]}, this run)",
+        "  note = by\\x1b[31m hand", "models  -", "files  -",
+    ):  # fmt: skip
+        assert line in out.splitlines(), line
+    loss = next(line for line in out.splitlines() if line.startswith("  loss"))
+    assert loss.split()[:6] == ["loss", "0.001", "0.001", "1", "1000", "0-999"]
+    assert len(loss.split()[6]) == 40
+    odd = run("runs", "show", SECOND, *T).out
+    assert "1, 1 NaN" in odd
+    assert "inf" in odd
+    report = run("runs", "show", PARENT).data
+    assert [each["id"] for each in report["children"]] == [FIRST, SECOND]
+    assert [line for line in run("runs", "show", "search", *T).out.splitlines() if "try" in line] == [
+        f"  ├─ try ({FIRST[:8]}) FINISHED 3 m 20 s",
+        f"  └─ try ({SECOND[:8]}) FINISHED 3 m 20 s",
+    ]
+    ran = run("runs", "show", BROKEN, *T)
+    assert [line for line in ran.out.splitlines() if line.endswith("  -")][:5] == [
+        "user        -", "source      -", "git commit  -", "parameters  -", "metrics  -",
+    ]  # fmt: skip
+
+
+def _compare(run: Any) -> None:
+    rows = {line.split()[0]: line for line in run("runs", "compare", "b1b1", "b2b2", *T).out.splitlines()[1:]}
+    assert rows.keys() == {"data", "params.depth", "metrics.auc", "metrics.loss", "metrics.odd", "metrics.peak"}
+    assert "0.89*" in rows["metrics.auc"]
+    assert "0.001*" in rows["metrics.loss"]
+    assert "*" not in rows["metrics.odd"] + rows["metrics.peak"]
+    assert "inf ▇" in rows["metrics.peak"]
+    everything = run("runs", "compare", "b1b1", "b2b2", "--all", "--higher", "loss", *T).out
+    assert "params.kind" in everything
+    assert "0.002*" in everything
+    assert run("runs", "compare", "b1b1", FIRST, *T).err == "These runs do not differ.\n"
+    assert [each["run"]["id"] for each in run("runs", "compare", "b1b1", "b2b2").data] == [FIRST, SECOND]
+    ran = run("runs", "compare", FIRST)
+    assert (ran.code, ran.err.splitlines()[0]) == (2, "Error: 1 runs cannot be compared.")
+
+
+def _search(run: Any) -> None:
+    found = run("runs", "search", "metrics.loss < 0.0015 AND params.kind = 'tree'").data
+    assert [each["id"] for each in found] == [FIRST]
+    found = run("runs", "search", "", "-e", "churn", "--order-by", "metrics.auc DESC", "--limit", 2).data
+    assert [each["id"] for each in found] == [FIRST, SECOND]
+    assert run("runs", "search", "status = 'KILLED'", *T).err == "No run matches.\n"
+    for text, column in (("metrics.loss < ", 16), ("status = 3", 10), ("status = 'x' AND foo = 1", 18), ("a ~ b", 3)):
+        ran = run("runs", "search", text, *T)
+        assert ran.code == 2
+        assert ran.err.splitlines()[:2] == [f"  {text}", " " * (column + 1) + "^"]
+
+
+def _name(run: Any) -> None:
+    ran = run("runs", "show", "try")
+    assert ran.code == 2
+    assert ran.err.startswith("Error: 'try' may mean several runs: ")
+    assert FIRST in ran.err
+    assert SECOND in ran.err
+    ran = run("runs", "show", "nothing")
+    assert (ran.code, ran.err.splitlines()[0]) == (4, "Error: there is no run 'nothing', by id or by name.")
+    ran = run("runs", "list", "nowhere")
+    assert (ran.code, ran.err.splitlines()[0]) == (4, "Error: there is no experiment 'nowhere', by name or by id.")
+
+
+def test_a_pushed_folder_says_what_its_files_say(churn: Any, lonely: Path) -> None:
+    (lonely / "m" / "MLmodel").write_text(
+        "flavors:\n  sklearn:\n    sklearn_version: 1.9.1\n"
+        "saved_input_example_info:\n  artifact_path: example.json\n  type: ndarray\n"
+        'signature:\n  inputs: \'[{"type": "double", "name": "age", "required": false}]\'\n'
+    )
+    churn("push", "m", "churn")
+    packaging = churn("show", "churn", 4).data["packaging"]
+    assert packaging["signature"]["inputs"] == [{"name": "age", "type": "double", "optional": True, "default": None}]
+    assert packaging["requirements"] == ["numpy==2.0"]
+    lines = churn("show", "churn", 4, *T).out.splitlines()
+    for line in (
+        "flavors        sklearn 1.9.1", "requirements   numpy==2.0", "inputs         age?: double", "outputs        -",
+        "input example  example.json (ndarray), missing from the files",
+    ):  # fmt: skip
+        assert line in lines
+    assert "flavors        -" in churn("show", "churn", 3, *T).out.splitlines()
+    assert churn("register", "churn", "--source", "s3://bucket/model").code == 0
+    assert "notes          unpinned: the files are not stored here" in churn("show", "churn", 5, *T).out.splitlines()
+    (lonely / "m" / "MLmodel").write_text("a: &a [x]\nb: [*a, *a]\n")
+    churn("push", "m", "churn")
+    assert churn("show", "churn", 6).data["packaging"]["notes"] == [
+        "MLmodel could not be read: line 1: an anchor is not read here."
+    ]
+
+
+def test_a_large_file_is_not_read(churn: Any, lonely: Path) -> None:
+    (lonely / "m" / "MLmodel").write_bytes(b"#" * (2 << 20))
+    (lonely / "m" / "conda.yaml").write_bytes(b"\xff\xfe")
+    churn("push", "m", "churn")
+    assert churn("show", "churn", 4).data["packaging"]["notes"] == [
+        "MLmodel is larger than 1048576 bytes and was not read", "conda.yaml is not UTF-8 and was not read",
+    ]  # fmt: skip
+
+
+def test_json_has_no_nan(tracked: Any) -> None:
+    def refuse(word: str) -> Any:
+        raise AssertionError(word)
+
+    for words in (("list",), ("show", SECOND), ("compare", FIRST, SECOND)):
+        json.loads(tracked("runs", *words).out, parse_constant=refuse)

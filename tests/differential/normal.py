@@ -1,0 +1,70 @@
+"""Answers without what differs from server to server by nature: ids, times, page tokens, random names, unsaid order."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.differential.calls import Answer, Link
+
+_TIMES = frozenset(
+    {
+        "creation_time", "last_update_time", "creation_timestamp", "last_updated_timestamp",
+        "creation_timestamp_ms", "last_updated_timestamp_ms",
+    }
+)  # fmt: skip
+_DROPPED = frozenset({"sqlstate", "error_class"})  # which no client reads
+_EXPERIMENTS = frozenset({"experiment_id"})
+_ID = re.compile(r"\bm-[0-9a-f]{32}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{32}\b")
+_RANDOM = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")
+_PLACE = re.compile(r"(mlflow-artifacts:/|/artifacts/|: '|\bid[= ]'?|\bID[= ]'?|experiment '?|artifacts:)(\d+)\b")
+_RUN_PARTS = {"tags": "key", "params": "key", "metrics": "key", "aliases": "alias", "latest_versions": "version"}
+_UNORDERED = frozenset({"aliases", "dataset_inputs", "model_inputs", "model_outputs"})
+
+
+class Normal:
+    """Makes the answers of one server to one sequence comparable."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._names: dict[str, str] = {}
+
+    def answer(self, answer: Answer) -> dict[str, Any]:
+        """Return an answer as plain values."""
+        self._names = {value: f"«{label}»" for label, value in self._link.ids.items() if not label.startswith("token")}
+        kind = answer.kind if answer.status != 200 or answer.kind == "application/json" else "bytes"
+        return {"status": answer.status, "kind": kind, "body": self._value("", answer.body)}
+
+    def _value(self, key: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(key, value)
+        if isinstance(value, list):
+            return [self._value(key, each) for each in value]
+        if not isinstance(value, dict):
+            return "a time" if key in _TIMES and isinstance(value, int) and value > 0 else value
+        return {name: self._part(name, each) for name, each in value.items() if name not in _DROPPED}
+
+    def _part(self, name: str, each: Any) -> Any:
+        plain = "a token" if name == "next_page_token" and isinstance(each, str) else self._value(name, each)
+        order = _RUN_PARTS.get(name)
+        if order and isinstance(plain, list) and all(isinstance(one, dict) for one in plain):
+            if name != "metrics" or not _is_history(plain):
+                plain = sorted(plain, key=lambda one: str(one.get(order)))
+        elif name in _UNORDERED and isinstance(plain, list):
+            plain = sorted(plain, key=str)
+        return plain
+
+    def _text(self, key: str, text: str) -> str:
+        if key in _EXPERIMENTS:
+            return self._names.get(text, text)
+        text = text.replace(self._link.url, "«url»")
+        if self._link.prefix:
+            text = text.replace(self._link.prefix, "«p»")
+        text = _ID.sub(lambda found: self._names.get(found[0], "«some id»" if len(found[0]) < 60 else "«digest»"), text)
+        text = _PLACE.sub(lambda found: found[1] + self._names.get(found[2], found[2]), text)
+        return "«random name»" if _RANDOM.fullmatch(text) and key in ("run_name", "value", "name") else text
+
+
+def _is_history(points: list[dict[str, Any]]) -> bool:
+    """Points of one metric have an order that is said."""
+    return len({point.get("key") for point in points}) == 1 and len(points) > 1

@@ -1,0 +1,89 @@
+"""Compatibility measured: the same random sequences of requests, sent to a stock MLflow server and to ours.
+
+What differs is either a row of `deliberate.py`, with its reason, or a fault. A difference prints the seed, what both
+said, and a sequence that is as short as could be found.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.differential.compare import Pair, searched
+from tests.differential.deliberate import NAMES, listed, none_listed
+from tests.differential.mutants import MUTANTS, mutant_server
+from tests.mlflow import expected_differences
+from tests.mlflow.servers import greenroom_server, run_client, stock_server
+from tests.promises import promise, sized
+from tests.races.kit import SEED
+
+pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
+
+CALLS = sized(900, 200_000)
+CLIENT_CALLS = sized(150, 5_000)
+LENGTH = 60
+MUTANT_CALLS = 6_000
+FEW = 4  # mutants that every run looks for; the night looks for all
+
+
+@promise(
+    "M2", "{calls} random requests in sequences of {length}, each to both servers", calls=CALLS, length=LENGTH,
+    mutant="test_a_wrong_answer_is_found",
+)  # fmt: skip
+def test_random_requests_get_what_a_stock_server_gives(ours: str, stock: str):
+    pair = Pair(ours, stock, listed)
+    report = searched(pair, SEED, CALLS, LENGTH)
+    print(report)
+    assert report.found == [], str(report)
+
+
+@pytest.mark.parametrize("client", ["mlflow3", "mlflow2"])
+def test_random_calls_of_clients_get_what_a_stock_server_gives(ours: str, stock: str, client: str):
+    print(f"seed {SEED}")
+    args = (f"cl{client}", str(SEED), str(CLIENT_CALLS))
+    answers = [run_client(client, "../differential/client_sequences.py", url, *args) for url in (ours, stock)]
+    wrong = {at: pair for at, pair in enumerate(zip(*answers, strict=True)) if not alike(*pair)}
+    assert wrong == {}
+
+
+def alike(ours: list[str], stock: list[str]) -> bool:
+    """Say whether a client got the same: an error is the same when its code is, and our text begins with theirs."""
+    (call, one), (_, other) = ours, stock
+    if one == other:
+        return True
+    code, _, text = other.partition(": ")
+    if not code.isupper() or not one.startswith(f"{code}: "):
+        return False
+    known = text.partition(" Error: (")[0].partition("\n")[0].rstrip(" .")
+    return call.startswith("search_") or one.partition(": ")[2].startswith(known)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if at < FEW else pytest.mark.nightly) for at, name in enumerate(MUTANTS)]
+)
+def test_a_wrong_answer_is_found(ours: str, name: str):
+    with mutant_server(name) as wrong:
+        report = searched(Pair(wrong, ours, none_listed), SEED, MUTANT_CALLS, LENGTH, most=1)
+    print(report)
+    assert report.found != []
+
+
+def test_two_of_our_servers_answer_alike(ours: str):
+    with greenroom_server("mlflow") as other:
+        report = searched(Pair(ours, other, none_listed), SEED, CALLS, LENGTH)
+    assert report.found == [], str(report)
+
+
+@pytest.mark.nightly
+def test_two_stock_servers_answer_alike(stock: str):
+    with stock_server() as other:
+        report = searched(Pair(other, stock, none_listed), SEED, CALLS // 4, LENGTH)
+    assert report.found == [], str(report)
+
+
+def test_every_recorded_difference_belongs_to_a_row():
+    named = {row for rows in expected_differences.ROWS.values() for row in rows}
+    assert named <= NAMES
+    assert set(expected_differences.ROWS) == {
+        name for name, value in vars(expected_differences).items() if name.startswith("_") and isinstance(value, dict)
+        and not name.startswith("__")
+    }  # fmt: skip

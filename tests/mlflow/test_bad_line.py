@@ -1,0 +1,56 @@
+"""A real client that retries over a line that loses requests and answers: every point is there, and once."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mlflow.servers import run_client
+from tests.promises import sized
+from tests.races.kit import SEED, Server, serving
+from tests.tcp_proxy import Fate, Proxy
+
+STEPS = sized(40, 1_000)
+KEYS = ["many0", "many1", "many2", "many3", "many4", "one"]
+
+pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
+
+
+@contextlib.contextmanager
+def bad_line(server: Server) -> Iterator[Proxy]:
+    """Lose a part of what logs, before it arrives or with its answer; what asks and what starts gets through."""
+    chance = random.Random(SEED)
+
+    def fate(piece: bytes) -> Fate:
+        logs = piece.startswith(b"POST ") and b"/runs/log-" in piece[:200]
+        return chance.choices([Fate.PASS, Fate.REPLY, Fate.BEFORE], [5, 3, 1])[0] if logs else Fate.PASS
+
+    with Proxy(server.address, fate) as proxy:
+        yield proxy
+
+
+def logged(folder: Path, client: str, mutant: str | None = None) -> tuple[dict[str, Any], int]:
+    """Return what is there in the end, and how many answers were lost on the way."""
+    with serving(folder / "data", mutant=mutant) as server, bad_line(server) as proxy:
+        line = f"http://127.0.0.1:{proxy.port}"
+        seen = run_client(client, "log_over_a_bad_line.py", line, server.url, str(STEPS))
+        print(f"seed {SEED}: {dict(proxy.lost)}")
+        return seen, proxy.lost[Fate.REPLY]
+
+
+@pytest.mark.parametrize("client", ["mlflow3", "mlflow2"])
+def test_a_client_that_asks_again_doubles_nothing(tmp_path: Path, client: str) -> None:
+    seen, lost = logged(tmp_path, client)
+    assert lost > STEPS / 10
+    assert seen == {"steps": {key: list(range(STEPS)) for key in KEYS}, "params": STEPS, "status": "FINISHED"}
+
+
+def test_a_server_that_takes_each_request_for_a_new_one_is_seen(tmp_path: Path) -> None:
+    seen, lost = logged(tmp_path, "mlflow3", "points_are_a_list")
+    assert lost > 0
+    assert max(len(steps) for steps in seen["steps"].values()) > STEPS
