@@ -230,7 +230,7 @@ def _blobs(folder: Path, store: DatabaseStore) -> FilesystemBlobs:
 
 
 def _require_mounted(blobs: Path, store: DatabaseStore) -> None:
-    """Raise IntegrityFailure when the blobs' folder is gone: with an empty one in its place they would count as damaged."""
+    """Raise IntegrityFailure when the blobs' folder is gone: in an empty one every blob would count as damaged."""
     if blobs.is_dir():
         return
     with store.snapshot() as tx:
