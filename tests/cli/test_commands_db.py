@@ -141,6 +141,7 @@ def folder(tmp_path: Path) -> Path:
 
 WORDS: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "a server's address": (lambda f: ["--url", "http://127.0.0.1:9", "db", "check"], 2, "--url names a server"),
+    "an empty folder name": (lambda f: ["db", "check", "--data", ""], 2, "--data is empty"),
     "no registry": (lambda f: ["db", "check", "--data", f / "no"], 4, "there is no registry in the folder"),
     "no registry to back up": (lambda f: ["db", "backup", f / "b", "--data", f / "no"], 4, "there is no registry in"),
     "no backup": (lambda f: ["db", "restore", f / "no", "--data", f / "n"], 4, "there is no backup in"),

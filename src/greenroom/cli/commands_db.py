@@ -12,7 +12,7 @@ import click
 from greenroom.cli.busy import busy
 from greenroom.cli.command import Command, Group
 from greenroom.cli.output import counted, size, when
-from greenroom.cli.params import read_document
+from greenroom.cli.params import named, read_document
 from greenroom.cli.session import EXIT_DAMAGED, Session, pass_session
 from greenroom.core.errors import InvalidInput
 
@@ -41,7 +41,8 @@ def _where(command: F) -> F:
         envvar="GREENROOM_DATABASE_URL",
         help="The PostgreSQL database (postgresql://…) with the rows; --data then holds the files and the key.",
     )(command)
-    return click.option("--data", "folder", metavar="DIR", help="The data folder.  [default: .greenroom]")(command)
+    text = "The data folder.  [default: .greenroom]"
+    return click.option("--data", "folder", metavar="DIR", callback=named, help=text)(command)
 
 
 def _place(session: Session, folder: str | None, database_url: str | None = None) -> Place:
@@ -131,9 +132,20 @@ def restore(
 
 
 @db.command("copy", cls=Command)
-@click.option("--from", "source", metavar="DIR|URL", required=True, help="A data folder or a PostgreSQL database.")
-@click.option("--to", "target", metavar="DIR|URL", required=True, help="A new or empty folder, or an empty database.")
-@click.option("--data", "folder", metavar="DIR", help="The folder with files and key that goes with a database.")
+@click.option(
+    "--from", "source", metavar="DIR|URL", required=True, callback=named, help="A data folder or a PostgreSQL database."
+)
+@click.option(
+    "--to",
+    "target",
+    metavar="DIR|URL",
+    required=True,
+    callback=named,
+    help="A new or empty folder, or an empty database.",
+)
+@click.option(
+    "--data", "folder", metavar="DIR", callback=named, help="The folder with files and key that goes with a database."
+)
 @pass_session
 def copy(session: Session, source: str, target: str, folder: str | None) -> None:
     """Move a registry between a folder and PostgreSQL.

@@ -11,6 +11,7 @@ import click
 
 from greenroom._version import __version__
 from greenroom.cli.command import Command
+from greenroom.cli.params import named
 from greenroom.cli.session import Session, pass_session
 from greenroom.core.errors import GreenroomError, InvalidInput
 
@@ -63,7 +64,9 @@ def _size(context: click.Context, param: click.Parameter, value: str) -> int:
 
 
 @click.command(cls=Command)
-@click.option("--data", "folder", metavar="DIR", envvar="GREENROOM_DATA", default=".greenroom", show_default=True)
+@click.option(
+    "--data", "folder", metavar="DIR", envvar="GREENROOM_DATA", default=".greenroom", show_default=True, callback=named
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
 @click.option(

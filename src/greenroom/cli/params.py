@@ -57,6 +57,13 @@ def complete_lifecycle(ctx: click.Context, param: click.Parameter, incomplete: s
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty folder or address: it is a variable of the shell that is not set, and no default."""
+    if value == "":
+        raise InvalidInput(f"{param.opts[0]} is empty.", hint="Is the variable set that should be there?")
+    return value
+
+
 def model_argument(command: F) -> F:
     """Take MODEL."""
     return click.argument("model", shell_complete=complete_model)(command)
