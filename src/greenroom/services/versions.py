@@ -40,8 +40,11 @@ def register_version(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> Versi
     Raises NotFound (no such model, source version or parent), InvalidInput, Conflict (a blob is just being deleted).
     """
     _check(ask)
+    # A model that is made here may be the parent's own line, come back; of an unknown model and an unknown source the
+    # source is told, as MLflow does.
+    made = _found_or_made(tx, ask, actor) if ask.create_model else None
     origin = resolve_origin(tx, ask)
-    model = _model(tx, ask, actor)
+    model = made or get_model(tx, ask.model)
     policy, _ = policy_for(tx, model)
     ask = with_facts(tx, ask, origin.run_id, origin.logged_model)
     manifest = pin_files(tx, origin.files) if origin.files is not None else None
@@ -82,11 +85,8 @@ def _check(ask: c.RegisterVersion) -> None:
         check_short_text(name, text)
 
 
-def _model(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> ModelRow:
-    found = tx.find_model(ask.model)
-    if found is None and ask.create_model:
-        return insert_model(tx, ask.model, None, {}, actor)
-    return found or get_model(tx, ask.model)
+def _found_or_made(tx: WriteTx, ask: c.RegisterVersion, actor: Actor) -> ModelRow:
+    return tx.find_model(ask.model) or insert_model(tx, ask.model, None, {}, actor)
 
 
 def pin_files(tx: WriteTx, files: tuple[File, ...]) -> Manifest:
