@@ -26,8 +26,8 @@ SYNC := $(BIN)/uv pip sync --quiet --require-hashes
 # No build isolation: what builds us comes from the lock, so this works off line and always the same way.
 SELF := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 PYTEST := $(BIN)/python -m pytest
-# A test that hangs shows where, and fails, and the others go on.
-GUARD := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+# A test that hangs shows where. Ending it there would end the worker, and the runner does not always survive that.
+GUARD := -o faulthandler_timeout=300
 
 # The interpreter is the one named above: uv fetches none, and no environment of the caller gets in the way.
 export UV_PYTHON_DOWNLOADS := never
