@@ -52,7 +52,8 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as exc:
         raise Unavailable(
-            f"the lock file {path} cannot be opened: {exc.strerror}.", hint="Check the folder and its rights."
+            f"the lock file {path} cannot be opened: {exc.strerror}.",
+            hint="Check its rights; if the disk is read-only, copy the whole folder to another one.",
         ) from exc
 
 

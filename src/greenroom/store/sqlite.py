@@ -272,7 +272,8 @@ def translate(error: Exception, path: Path, system_errno: int = 0) -> Exception:
         return IntegrityFailure(f"the database {path.name} is damaged: {error}.", hint="Run: greenroom audit verify")
     if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
         return Unavailable(
-            f"the database {path} cannot be opened for writing: {error}.", hint="Check the folder and its rights."
+            f"the database {path} cannot be opened for writing: {error}.",
+            hint="Check its rights; if the disk is read-only, copy the whole folder to another one.",
         )
     if isinstance(error, apsw.IOError):
         return _translate_io(error, path, system_errno)
