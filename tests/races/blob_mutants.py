@@ -106,7 +106,7 @@ def no_conflict() -> None:
     artifacts.blob_stored = stored
     quiet = lambda digest: RuntimeError("not raised")  # noqa: E731
     versions.being_deleted = artifacts.being_deleted = quiet  # type: ignore[assignment]
-    pin = versions._pin
+    pin = versions.pin_files
 
     def blind(tx: Any, files: Any) -> Any:
         find = tx.find_blob
@@ -116,7 +116,7 @@ def no_conflict() -> None:
         finally:
             del tx.find_blob
 
-    versions._pin = blind
+    versions.pin_files = blind
     collecting._forget = _forget_whatever
     remove = filesystem.FilesystemBlobs.remove
 

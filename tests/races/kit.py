@@ -55,7 +55,9 @@ class Server:
         if found is None:
             self.process.communicate(timeout=20)
             log.seek(0)
-            raise AssertionError(f"the server did not start: {line!r} {log.read()}")
+            told = log.read()
+            log.close()
+            raise AssertionError(f"the server did not start: {line!r} {told}")
         self._log = log
         self.ready_s = time.monotonic() - started
         self.url = found[1]
