@@ -63,11 +63,11 @@ def logging(server: Server, runs: Sequence[str], seconds: float, kind: str) -> I
     loads = []
     for part in range(PROCESSES):
         spec = {
-            "host": "127.0.0.1", "port": server.port, "seconds": seconds + _TAIL_S, "every_s": every_s,
+            "host": "127.0.0.1", "port": server.port, "seconds": seconds + _TAIL_S, "every_s": every_s, "gentle": True,
             "clients": [requests_of(run, at, batches=batches) for at, run in enumerate(runs) if at % PROCESSES == part],
         }  # fmt: skip
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        load = subprocess.Popen(["nice", "-n", "10", sys.executable, "-S", str(LOAD)], **pipes)
+        load = subprocess.Popen([sys.executable, "-S", str(LOAD)], **pipes)
         load.stdin.write(json.dumps(spec))
         load.stdin.close()
         loads.append(load)

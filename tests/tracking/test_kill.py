@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from greenroom.app import open_local
+from greenroom.core.errors import GreenroomError
 from greenroom.core.tracking import Metric
 from greenroom.services.commands import tracking as c
-from greenroom.store import write_tracking
+from greenroom.store import write_tracking, writer
 from greenroom.store.texts import Texts
 from greenroom.testing.stores import Opened, StoreConformance
 from tests.conformance.test_folder_store import fails
@@ -110,11 +111,15 @@ def test_a_store_that_answers_too_early_is_seen(zygote: Zygote, tmp_path: Path) 
 
 
 def _always_newer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Texts, "newest", property(lambda self: self.replace("run_metric")))
+    patch.setattr(Texts, "_newest_points", lambda self, n: f"{_points(self, n)} {self._overwriting('run_metric')}")
 
 
 def _never_newer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Texts, "newest", property(lambda self: self.insert("run_metric", keep=True)))
+    patch.setattr(Texts, "_newest_points", lambda self, n: f"{_points(self, n)} ON CONFLICT DO NOTHING")
+
+
+def _points(texts: Texts, count: int) -> str:
+    return texts._points("run_metric", count)
 
 
 def _replacing(patch: pytest.MonkeyPatch) -> None:
@@ -124,6 +129,21 @@ def _replacing(patch: pytest.MonkeyPatch) -> None:
         return text(self, table, "replace" if table == "run_param" else on_clash)
 
     patch.setattr(write_tracking.TrackingWrites, "_put_text", replacing)
+
+
+def _halves_stay(patch: pytest.MonkeyPatch) -> None:
+    def trusting(self: Any, tx: Any, job: Any) -> Any:
+        try:
+            return writer._Outcome(job, value=self._once(tx, job))
+        except GreenroomError as exc:
+            return writer._Outcome(job, error=exc)
+
+    patch.setattr(writer.BatchRunner, "_trusting", trusting)
+
+
+def _all_or_none(patch: pytest.MonkeyPatch) -> None:
+    attempt = writer.BatchRunner._attempt
+    patch.setattr(writer.BatchRunner, "_attempt", lambda self, jobs, *, apart: attempt(self, jobs, apart=False))
 
 
 def _any_table(patch: pytest.MonkeyPatch) -> None:
@@ -137,6 +157,8 @@ def _any_table(patch: pytest.MonkeyPatch) -> None:
         (_never_newer, S.test_the_newest_point_is_the_greatest),
         (_replacing, S.test_of_two_values_at_once_one_is_refused),
         (_any_table, S.test_who_only_logs_cannot_change_the_registry),
+        (_halves_stay, S.test_logs_of_a_batch_do_not_share_their_fate),
+        (_all_or_none, S.test_logs_of_a_batch_do_not_share_their_fate),
     ],
 )
 def test_a_broken_store_is_noticed(

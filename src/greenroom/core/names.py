@@ -113,7 +113,7 @@ def require_length(text: str, kind: str, limit_name: str, size: int | None = Non
 
 def hidden_character(text: str) -> str | None:
     """Return a description of the first control, format, invisible, private or unassigned character; None if clean."""
-    for at, character in enumerate(text, start=1):
+    for at, character in enumerate("" if text.isascii() and text.isprintable() else text, start=1):
         if unicodedata.category(character) in _HIDDEN_CATEGORIES or _HIDDEN.match(character):
             name = unicodedata.name(character, "no name")
             return f"Character {at} (U+{ord(character):04X} {name}) is invisible or not a character."

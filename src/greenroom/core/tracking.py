@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from greenroom.core.errors import InvalidInput
 from greenroom.core.names import shown
@@ -74,6 +75,38 @@ class Metric:
     dataset_name: str | None = None
     dataset_digest: str | None = None
     run_id: str | None = None
+
+
+class GivenMetric(Protocol):
+    """A point as it comes in: a `Metric`, or what an edge reads quicker, for points come by the thousand."""
+
+    @property
+    def key(self) -> str:
+        """See `Metric`, also for the others."""
+
+    @property
+    def value(self) -> float:
+        """See `Metric`."""
+
+    @property
+    def timestamp(self) -> int:
+        """See `Metric`."""
+
+    @property
+    def step(self) -> int:
+        """See `Metric`."""
+
+    @property
+    def model_id(self) -> str | None:
+        """See `Metric`."""
+
+    @property
+    def dataset_name(self) -> str | None:
+        """See `Metric`."""
+
+    @property
+    def dataset_digest(self) -> str | None:
+        """See `Metric`."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Source: mlflow-compat section 8.
 
 from __future__ import annotations
 
+import functools
 import json
 import posixpath
 import re
@@ -44,20 +45,26 @@ def check_key(key: str, parameter: str, what: str) -> str:
     """Return a clean key of a metric, parameter or tag; `what` is what it is called when it is too long."""
     if len(key) > KEY_LENGTH:
         raise too_long(what, KEY_LENGTH, parameter)
+    problem = _problem_of(key)
+    if problem is not None:
+        raise InvalidInput(f"{_invalid(key, parameter)}: {problem}", parameter=parameter)
+    return key
+
+
+@functools.lru_cache(4096)  # trainings log the same few keys all the time
+def _problem_of(key: str) -> str | None:
     if not _KEY.fullmatch(key) or not key.strip() or hidden_character(key):
-        raise InvalidInput(
-            f"{_invalid(key, parameter)}: Names may only contain alphanumerics, underscores (_), dashes (-), "
-            "periods (.), spaces ( ), colon(:) and slashes (/).",
-            parameter=parameter,
+        return (
+            "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and "
+            "slashes (/)."
         )
     resolved = posixpath.normpath(key)
     if resolved != key or resolved == "." or resolved.startswith(("..", "/")):
-        raise InvalidInput(
-            f"{_invalid(key, parameter)}: Names may be treated as files in certain cases, and must not resolve to "
-            f"other names when treated as such. This name would resolve to {resolved!r}",
-            parameter=parameter,
+        return (
+            "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. "
+            f"This name would resolve to {resolved!r}"
         )
-    return key
+    return None
 
 
 def _invalid(key: str, parameter: str) -> str:

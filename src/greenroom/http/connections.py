@@ -21,6 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from greenroom.core.errors import GreenroomError, InvalidInput, RateLimited
 from greenroom.core.limits import bound
 from greenroom.http.crowd import Crowd
+from greenroom.http.guards import WHOLE_BODY
+from greenroom.http.one_write import OneWrite
 from greenroom.http.problem import HeadTooLarge, RequestTimeout, TargetTooLong, answer_error
 from greenroom.http.routing import MLFLOW_PREFIXES, Wire
 
@@ -238,6 +240,7 @@ class HTTPToolsConnection(Connection):
             self._too_large = True
             raise OverflowError("a head that came in one piece is too large")
         super().on_headers_complete()  # type: ignore[misc]
+        self.cycle.transport = OneWrite(self.transport, self.loop)
         self._in_body, self._barren_bytes = True, 0  # not before: what is refused in there has no body
 
     def on_body(self, body: bytes) -> None:
@@ -248,6 +251,7 @@ class HTTPToolsConnection(Connection):
     def on_message_complete(self) -> None:
         """Note that a head is next."""
         self._in_body = False
+        self.cycle.scope[WHOLE_BODY] = True
         super().on_message_complete()  # type: ignore[misc]
 
     def _size_of_head(self) -> int:

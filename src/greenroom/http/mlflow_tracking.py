@@ -21,6 +21,7 @@ from greenroom.http import mlflow_logged_models
 from greenroom.http import mlflow_tracking_in as read
 from greenroom.http import mlflow_tracking_out as write
 from greenroom.http import mlflow_wire as wire
+from greenroom.http.mlflow_batches import read_batch, read_point
 from greenroom.http.mlflow_registry import Call
 from greenroom.http.mlflow_tracking_wire import ENDPOINTS
 from greenroom.http.problem import JSONAnswer, json_bytes
@@ -37,6 +38,7 @@ _FEW_RUNS = 20  # that are written here and now
 _MANY = 100  # points that are read or written on a thread
 _MOST_POINTS = 25_000
 _MOST_RUNS = 100
+_QUICK = {"log_metric": read_point, "log_batch": read_batch}
 _ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
 
@@ -56,11 +58,15 @@ def _limit(endpoint: wire.Endpoint) -> int:
 
 def _endpoint(registry: Registry, endpoint: wire.Endpoint) -> Callable[[HTTPRequest], Awaitable[Response]]:
     handler = HANDLERS[endpoint.name]
+    quick = _QUICK.get(endpoint.name)
 
     async def answer(http: HTTPRequest) -> Response:
         query = http.scope["query_string"].decode("utf-8", "surrogateescape")
         body = b"" if http.method == "GET" and query else await read_body(http)
         kind = http.headers.get("content-type")
+        if quick is not None and (command := quick(kind, body)) is not None:
+            await Call(registry, http, {}).do("log_to_run", command)
+            return JSONAnswer(b"{}")
         if len(body) > _INLINE_BYTES:
             given = await asyncio.to_thread(wire.read_request, endpoint, http.method, query, kind, body)
         else:

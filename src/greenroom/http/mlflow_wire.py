@@ -8,6 +8,7 @@ Source: mlflow-compat sections 0 to 4 and 11.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Field:
     kind: Kind = Kind.TEXT
     required: bool = False
 
-    @property
+    @functools.cached_property
     def camel_name(self) -> str:
         """The other spelling that the wire allows: `new_name` is also `newName`."""
         first, *rest = self.name.split("_")
@@ -174,7 +175,9 @@ def _check_content_type(content_type: str | None) -> None:
 
 def _parse(text: bytes | str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _DECODER.decode(text)
     except RecursionError:
         raise InvalidInput("the JSON body is nested too deeply.") from None
     except ValueError:  # not JSON, not UTF-8, a number of thousands of digits
@@ -197,6 +200,9 @@ def _finite(text: str) -> float:
     if number - number != 0:
         raise InvalidInput(f"the JSON body holds a number that is out of range: {shown(text)}.")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _value_of(field: Field, given: Mapping[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -137,6 +138,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept, then tell `on_ready`."""
         await super().startup(sockets)
+        gc.freeze()  # modules and tables live as long as the process: no collection looks at them again, nobody waits
         if self.started and self._on_ready is not None:
             self._on_ready(self.url)
 

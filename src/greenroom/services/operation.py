@@ -12,7 +12,8 @@ from typing import Any
 class Mode(Enum):
     """How a use case runs: READ inline on a point-read connection, SEARCH on a reader thread, WRITE through the writer,
     LOG through the writer too, for what is in no audit event and needs no chain head, SLOW on a worker thread with the
-    blobs at hand, BRIEF the same where nobody waits for long.
+    blobs at hand, BRIEF the same where nobody waits for long. LOG writes the tables of runs alone, and READ reads none
+    of them: its answers stay while runs log.
     """
 
     READ = "read"

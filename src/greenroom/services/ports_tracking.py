@@ -20,6 +20,9 @@ OnClash = Literal["refuse", "keep", "replace"]
 Point = tuple[int, int, float, int]
 """Where a point of a metric stands in its history: time, step, value, 1 for NaN."""
 
+PointRow = tuple[int, str, int, int, float, int]
+"""A point of a metric as it is stored: the run's number, the metric's key, and its `Point`."""
+
 
 @dataclass(frozen=True)
 class ExperimentRow:
@@ -172,8 +175,10 @@ class TrackingWrites(TrackingReads, Protocol):
     def put_many(self, table: str, rows: Sequence[Mapping[str, Any]], *, on_clash: OnClash = "refuse") -> None:
         """Write rows of different keys, in the order of the keys, so that two writers never wait for one another."""
 
-    def put_newest(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Make each row the newest point of its run's metric, unless a newer one is there (`core.tracking.rank`)."""
+    def put_points(self, rows: Sequence[PointRow]) -> None:
+        """Add points to the histories, each once. The newest of a run's metric is the run's value of it from then on,
+        unless a newer one is there (`core.tracking.rank`).
+        """
 
     def change(self, table: str, key: Mapping[str, Any], changes: Mapping[str, Any]) -> int:
         """Change the rows with these values; return how many there were."""

@@ -7,14 +7,14 @@ points are a set, the newest one is found by the database as it writes, a parame
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from greenroom.core.errors import InvalidInput, NotFound
 from greenroom.core.model import Actor, Page
 from greenroom.core.names import shown
 from greenroom.core.paging import decode_token, encode_token, page_scope
-from greenroom.core.tracking import DatasetInput, Metric, check_params, stored_value
+from greenroom.core.tracking import LARGEST, DatasetInput, GivenMetric, Metric, check_params, stored_value
 from greenroom.core.tracking_names import (
     DATASET_LENGTHS,
     DATASETS_PER_REQUEST,
@@ -32,7 +32,7 @@ from greenroom.core.tracking_names import (
 )
 from greenroom.services.commands import tracking as c
 from greenroom.services.ports import ReadTx, WriteTx
-from greenroom.services.ports_tracking import Point, RunRow
+from greenroom.services.ports_tracking import Point, PointRow, RunRow
 from greenroom.services.tracking_finding import active_run, get_logged_model
 from greenroom.services.tracking_models import list_in
 from greenroom.services.tracking_runs import NAME_TAG, tag_row
@@ -49,14 +49,13 @@ def log_to_run(tx: WriteTx, ask: c.LogToRun, actor: Actor) -> None:
 
     Raises NotFound (no such run or logged model), InvalidInput (a deleted run, another value of a parameter, limits).
     """
-    check_batch(metrics=ask.metrics, params=ask.params, tags=ask.tags)
-    check_unique(key for key, _ in ask.params)
     _check_metrics(ask)
     params = [_param(*each, _path(ask, "params", at)) for at, each in enumerate(ask.params)]
+    checked = [tag_row(0, *each, _path(ask, "tags", at)) for at, each in enumerate(ask.tags.items())]
+    check_batch(metrics=ask.metrics, params=ask.params, tags=ask.tags)
+    check_unique(key for key, _ in ask.params)
     run = active_run(tx, ask.run_id)
-    tags = [
-        tag_row(run.no, *each, _path(ask, "tags", at)) for at, each in enumerate(ask.tags.items()) if each != _NO_NAME
-    ]
+    tags = [row | {"run_no": run.no} for row in checked if (row["key"], row["value"]) != _NO_NAME]
     _log_params(tx, run, params, listed=ask.batch)
     _log_metrics(tx, run, ask.metrics)
     tx.put_many("run_tag", tags, on_clash="replace")
@@ -71,10 +70,8 @@ def _path(ask: c.LogToRun, what: str, at: int) -> str:
 
 def _check_metrics(ask: c.LogToRun) -> None:
     """Raise InvalidInput for a point that cannot be kept."""
-    clean: set[str] = set()  # a thousand points have few keys
     for at, each in enumerate(ask.metrics):
-        if each.key not in clean:
-            clean.add(check_key(each.key, f"{_path(ask, 'metrics', at)}name", "Metric name"))
+        check_key(each.key, f"{_path(ask, 'metrics', at)}name", "Metric name")
         if not 0 <= each.timestamp < _LARGEST_TIME:
             parameter = f"{_path(ask, 'metrics', at)}timestamp"
             raise InvalidInput(
@@ -102,10 +99,8 @@ def _log_params(tx: WriteTx, run: RunRow, params: Sequence[tuple[str, str]], *, 
     check_params(tx.run_params(run.no, [key for key, _ in params]), params, run.id, listed=listed)
 
 
-def _log_metrics(tx: WriteTx, run: RunRow, metrics: Sequence[Metric]) -> None:
-    rows = [_point_row(run, each) for each in metrics]
-    tx.put_many("metric_point", list({tuple(row.values()): row for row in rows}.values()), on_clash="keep")
-    tx.put_newest(_newest(rows))
+def _log_metrics(tx: WriteTx, run: RunRow, metrics: Sequence[GivenMetric]) -> None:
+    tx.put_points([_point_row(run.no, each) for each in metrics])
     of_models = [each for each in metrics if each.model_id]
     for model_id in {str(each.model_id) for each in of_models}:
         get_logged_model(tx, model_id, deleted=True)
@@ -113,32 +108,20 @@ def _log_metrics(tx: WriteTx, run: RunRow, metrics: Sequence[Metric]) -> None:
     tx.put_many("logged_model_metric", list(once.values()), on_clash="keep")
 
 
-def _newest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the newest row of every key: `core.tracking.rank` over rows."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        known = found.setdefault(row["key"], row)
-        if (row["step"], row["timestamp"], row["value"], -row["is_nan"]) > (
-            known["step"], known["timestamp"], known["value"], -known["is_nan"],
-        ):  # fmt: skip
-            found[row["key"]] = row
-    return list(found.values())
+def _point_row(run_no: int, metric: GivenMetric) -> PointRow:
+    value = metric.value
+    if -LARGEST < value < LARGEST:  # as nearly all are, and they come by the thousand
+        return run_no, metric.key, metric.timestamp, metric.step, value + 0.0, 0
+    return run_no, metric.key, *_point(metric)
 
 
-def _point(metric: Metric) -> Point:
+def _point(metric: GivenMetric) -> Point:
     """Return where a point stands in its history; NaN is kept as 0 with a mark."""
     is_nan = metric.value != metric.value
     return metric.timestamp, metric.step, 0.0 if is_nan else stored_value(metric.value), int(is_nan)
 
 
-def _point_row(run: RunRow, metric: Metric) -> dict[str, Any]:
-    timestamp, step, value, is_nan = _point(metric)
-    return {
-        "run_no": run.no, "key": metric.key, "timestamp": timestamp, "step": step, "value": value, "is_nan": is_nan
-    }  # fmt: skip
-
-
-def _model_row(run: RunRow, metric: Metric) -> dict[str, Any]:
+def _model_row(run: RunRow, metric: GivenMetric) -> dict[str, Any]:
     timestamp, step, value, is_nan = _point(metric)
     return {
         "model_id": metric.model_id,

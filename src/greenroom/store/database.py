@@ -26,9 +26,10 @@ from greenroom.store.driver import Connection
 from greenroom.store.health import Health
 from greenroom.store.migrate import SCHEMA
 from greenroom.store.pool import Pool
+from greenroom.store.queue import Writer
 from greenroom.store.texts import Texts
 from greenroom.store.tx import ReadTx, UseCase
-from greenroom.store.writer import PROBE, BatchRunner, Clock, Job, Waiter, Writer, probe
+from greenroom.store.writer import PROBE, BatchRunner, Clock, Job, Waiter, probe
 
 SEARCH_LIMIT_S: float = bound("search_time")
 SEARCHES = bound("searches")
@@ -70,7 +71,7 @@ class DatabaseStore:
         self._pool = Pool(self.connect, size=self.pool_size, wait_s=READER_WAIT_S)
         self._reader = self.connect() if self.reads_inline else None
         # An embedded caller gets the very values and may change what is in them; edges only write them down.
-        self._answers = Answers() if serve else None
+        self._answers = Answers(self._runner.commits) if serve else None
         self._writer = Writer(self._runner) if serve else None
         self._closed = False
 

@@ -20,6 +20,7 @@ class Connection(Protocol):
     """One connection, used by one thread at a time. Statements are named in `sql`; texts may be given as well."""
 
     dialect: str
+    place: str  # how a parameter is written that is bound by its position
     sql: Mapping[str, str]
     columns: Mapping[str, tuple[str, ...]]
     keys: Mapping[str, tuple[str, ...]]
@@ -33,7 +34,7 @@ class Connection(Protocol):
     def run(self, sql: str, params: Params | Sequence[Any] = ()) -> int:
         """Run a change and return how many rows it touched."""
 
-    def later(self, sql: str, params: Params, *, exactly: int | None = None) -> None:
+    def later(self, sql: str, params: Params | Sequence[Any], *, exactly: int | None = None) -> None:
         """Run a change before the next statement that answers something; what is wrong with it may be raised there.
 
         RuntimeError (our bug) when it does not touch `exactly` so many rows.

@@ -56,7 +56,7 @@ class _Waiting:
     """A statement that is sent with the next one that somebody waits for."""
 
     sql: str
-    params: Params
+    params: Params | Sequence[object]
     exactly: int | None
 
 
@@ -64,6 +64,7 @@ class Postgres:
     """One psycopg connection as a `store.driver.Connection`."""
 
     dialect = "postgresql"
+    place = "%s"
     sql: Mapping[str, str] = compiled.SQL
     columns: Mapping[str, tuple[str, ...]] = compiled.COLUMNS
     keys: Mapping[str, tuple[str, ...]] = compiled.KEYS
@@ -147,7 +148,7 @@ class Postgres:
         """See `Connection.run`."""
         return max(self._execute(sql, params).rowcount, 0)
 
-    def later(self, sql: str, params: Params, *, exactly: int | None = None) -> None:
+    def later(self, sql: str, params: Params | Sequence[object], *, exactly: int | None = None) -> None:
         """See `Connection.later`."""
         self._waiting.append(_Waiting(sql, params, exactly))
         if len(self._waiting) >= _MOST_WAITING:

@@ -54,6 +54,7 @@ class SQLite:
     """One apsw connection as a `store.driver.Connection`."""
 
     dialect = "sqlite"
+    place = "?"
     sql: Mapping[str, str] = compiled.SQL
     columns: Mapping[str, tuple[str, ...]] = compiled.COLUMNS
     keys: Mapping[str, tuple[str, ...]] = compiled.KEYS
@@ -120,7 +121,7 @@ class SQLite:
         self._db.execute(sql, params)
         return self._db.changes()
 
-    def later(self, sql: str, params: Params, *, exactly: int | None = None) -> None:
+    def later(self, sql: str, params: Params | Sequence[object], *, exactly: int | None = None) -> None:
         """See `Connection.later`: at once, for there is no network to wait for."""
         touched = self.run(sql, params)
         if exactly is not None and touched != exactly:

@@ -26,10 +26,13 @@ class Texts:
         self._columns = db.columns
         self._keys = db.keys
         self._mark = db.mark
+        self._place = db.place
         self.insert = functools.cache(self._insert)
         self.update = functools.cache(self._update)
         self.delete = functools.cache(self._delete)
         self.replace = functools.cache(self._replace)
+        self.add_points = functools.cache(self._add_points)
+        self.newest_points = functools.cache(self._newest_points)
         mark = db.mark
         below = f'"path" >= {mark("low")} AND "path" < {mark("high")}'
         self.delete_uploads = f'DELETE FROM "upload" WHERE "path" = {mark("path")} OR ({below})'
@@ -52,15 +55,30 @@ class Texts:
 
     def _replace(self, table: str) -> str:
         """INSERT that overwrites the row with the same primary key."""
+        return f"{self._insert(table)} {self._overwriting(table)}"
+
+    def _overwriting(self, table: str) -> str:
         kept = [column for column in self._columns[table] if column not in self._keys[table]]
         sets = ", ".join(f'"{column}" = excluded."{column}"' for column in kept)
-        return f"{self._insert(table)} ON CONFLICT ({_listed(self._keys[table])}) DO UPDATE SET {sets}"
+        return f"ON CONFLICT ({_listed(self._keys[table])}) DO UPDATE SET {sets}"
 
-    @property
-    def newest(self) -> str:
-        """INSERT that overwrites the newest point of a run's metric if the new one is newer: `core.tracking.rank`."""
+    def _add_points(self, count: int) -> str:
+        """INSERT of so many points into their histories; those that are there already stay."""
+        return f"{self._points('metric_point', count)} ON CONFLICT DO NOTHING"
+
+    def _newest_points(self, count: int) -> str:
+        """INSERT that overwrites the newest points of as many metrics of runs where the new ones are newer:
+        `core.tracking.rank`.
+        """
         ranks = [f"({row}.step, {row}.timestamp, {row}.value, 1 - {row}.is_nan)" for row in ("excluded", "run_metric")]
-        return f"{self.replace('run_metric')} WHERE {' > '.join(ranks)}"
+        return f"{self._points('run_metric', count)} {self._overwriting('run_metric')} WHERE {' > '.join(ranks)}"
+
+    def _points(self, table: str, count: int) -> str:
+        """INSERT of so many `PointRow`s by position."""
+        names = ("run_no", "key", "timestamp", "step", "value", "is_nan")
+        self._check(table, names)
+        row = f"({', '.join([self._place] * len(names))})"
+        return f'INSERT INTO "{table}" ({_listed(names)}) VALUES {", ".join([row] * count)}'
 
     def _update(self, table: str, key: tuple[str, ...], changes: tuple[str, ...]) -> str:
         self._check(table, key + changes)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from greenroom.services.ports_tracking import OnClash
+from greenroom.services.ports_tracking import OnClash, PointRow
 from greenroom.store.compiled.sqlite import TRACKED
 from greenroom.store.read_tracking import TrackingReads
 from greenroom.store.texts import Texts
 
 _TABLES = frozenset(TRACKED)
+_POINTS_AT_ONCE = (64, 16, 4, 1)  # few different statements, so that they stay prepared
 
 
 class TrackingWrites(TrackingReads):
@@ -25,13 +26,25 @@ class TrackingWrites(TrackingReads):
     def put_many(self, table: str, rows: Sequence[Mapping[str, Any]], *, on_clash: OnClash = "refuse") -> None:
         """See the port."""
         text, keys = self._put_text(table, on_clash), self.db.keys[table]
-        full = self._full(table, rows)
+        full = [self._texts.row(table, row) for row in rows]
         self._run_many(text, sorted(full, key=lambda row: tuple(row[key] for key in keys)))
 
-    def put_newest(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def put_points(self, rows: Sequence[PointRow]) -> None:
         """See the port."""
-        full = self._full("run_metric", rows)
-        self._run_many(self._texts.newest, sorted(full, key=lambda row: (row["run_no"], row["key"])))
+        points = sorted(set(rows))  # by key, as `put_many` has it
+        newest = {row[:2]: row for row in sorted(points, key=_rank)}
+        self._run_points(self._texts.add_points, points)
+        self._run_points(self._texts.newest_points, sorted(newest.values()))
+
+    def _run_points(self, text: Callable[[int], str], rows: Sequence[PointRow]) -> None:
+        """Run a statement over points, many at a time: no round trip for each, and on SQLite no turn of the
+        interpreter's lock, for which look-ups would wait.
+        """
+        done = 0
+        for count in _POINTS_AT_ONCE:
+            while len(rows) - done >= count:
+                self.db.later(text(count), [value for row in rows[done : done + count] for value in row])
+                done += count
 
     def change(self, table: str, key: Mapping[str, Any], changes: Mapping[str, Any]) -> int:
         """See the port."""
@@ -44,14 +57,6 @@ class TrackingWrites(TrackingReads):
         _require_tracked(table)
         return self.db.run(self._texts.delete(table, tuple(key)), {f"k_{name}": value for name, value in key.items()})
 
-    def _full(self, table: str, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """Return the rows with every column; they are all of one form, and points, which come by the thousand, have
-        theirs already.
-        """
-        if rows and rows[0].keys() == set(self.db.columns[table]):
-            return rows
-        return [self._texts.row(table, row) for row in rows]
-
     def _put_text(self, table: str, on_clash: OnClash) -> str:
         _require_tracked(table)
         if on_clash == "replace":
@@ -63,6 +68,11 @@ class TrackingWrites(TrackingReads):
             self.db.run(text, rows[0])
         elif rows:
             self.db.run_many(text, rows)
+
+
+def _rank(row: PointRow) -> tuple[int, int, float, int]:
+    """`core.tracking.rank` of a point as it is stored."""
+    return row[3], row[2], row[4], -row[5]
 
 
 def _require_tracked(table: str) -> None:

@@ -1,15 +1,14 @@
 """The group-commit writer: waiting requests share one transaction, one sealing of the log and one commit.
 
 Each request runs in a savepoint of its own, so that one that fails leaves the others alone; each is answered after the
-commit, never before. A request never sees another one's half: they run one after the other. Source: design, section 6.
+commit, never before. Those that only log do without at first: they hardly ever fail, and they come by the thousand.
+A request never sees another one's half: they run one after the other. Source: design, section 6.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from greenroom.core.codec import from_plain, loads_strict, to_plain
 from greenroom.core.errors import Conflict, Refused, RequestReused, Unavailable
 from greenroom.core.model import Actor
 from greenroom.services.ports import Request, Signer
+from greenroom.store.answers import Commits
 from greenroom.store.continuity import Continuity, OtherLog, leaf_at
 from greenroom.store.driver import Connection
 from greenroom.store.heads import require_own
@@ -33,7 +33,6 @@ from greenroom.store.tx import ReadTx, UseCase, WriteTx
 if TYPE_CHECKING:
     import asyncio
 
-MAX_BATCH = 64
 MAX_TRIES = 5
 PROBE = "probe"  # the route of a write that changes nothing and shows that writing is possible
 UPKEEP = "upkeep"  # the route of the steps by which files are collected and repaired
@@ -42,7 +41,6 @@ RUN_LIMIT_S = 20.0
 """No batch is tried again after so long, and an outcome that cannot be found out until then is said to be unknown."""
 GONE_LIMIT_S = 2.0  # a database that cannot be reached is said to be gone, and the caller asks again
 _PAUSE_S = 0.01
-_ASK_AGAIN_S = 0.1
 _TOUCH = "UPDATE audit_head SET size = size WHERE id = 1"
 _LOG = logging.getLogger("greenroom.store")
 Clock = Callable[[], int]
@@ -90,6 +88,10 @@ class _Doubt:
     until: float  # time.monotonic(): the callers are told that nobody knows
 
 
+class _OneFailed(Exception):
+    """A request failed that had no savepoint."""
+
+
 class BatchRunner:
     """Runs batches on one connection. The caller sees to it that only one runs at a time."""
 
@@ -102,6 +104,7 @@ class BatchRunner:
         self._health = health
         self._continuity = continuity or Continuity()
         self._texts = Texts(db)
+        self.commits = Commits()
         self._doubt: _Doubt | None = None
         self._lost = False  # whether this batch met a lost connection before
 
@@ -204,6 +207,15 @@ class BatchRunner:
             self._db.run(_TOUCH)
 
     def _transaction(self, jobs: Sequence[Job]) -> list[_Outcome]:
+        if all(job.logs_only for job in jobs):
+            try:
+                return self._attempt(jobs, apart=False)
+            except _OneFailed:  # which of them is left out is seen with savepoints
+                self._db.rollback()
+        return self._attempt(jobs, apart=True)
+
+    def _attempt(self, jobs: Sequence[Job], *, apart: bool) -> list[_Outcome]:
+        """Run all jobs in one transaction. Raises _OneFailed unless they stand `apart`, each in a savepoint."""
         self._begin(jobs)
         head, note = ReadTx(self._db).audit_head()
         self._continuity.require(head)
@@ -212,14 +224,15 @@ class BatchRunner:
         outcomes: list[_Outcome] = []
         events: list[Event] = []
         for job in jobs:
-            outcome, event = self._turn(job, head, len(events), now)
+            outcome, event = self._turn(job, head, len(events), now, apart=apart)
             outcomes.append(outcome)
             events += [event] if event is not None else []
         if events:
             head = seal_batch(self._db, self._texts, self._signer, head, events, now)
             self._doubt = _Doubt(head, outcomes, list(jobs), time.monotonic() + RUN_LIMIT_S)
         try:
-            self._db.commit()
+            with self.commits.next(logs_only=all(job.logs_only for job in jobs)):
+                self._db.commit()
         except Exception as exc:
             if not self._db.is_lost(exc):
                 self._doubt = None  # the database said no: nothing of it took place
@@ -230,7 +243,7 @@ class BatchRunner:
             self._health.wrote()
         return outcomes
 
-    def _turn(self, job: Job, head: Head, before: int, now: int) -> tuple[_Outcome, Event | None]:
+    def _turn(self, job: Job, head: Head, before: int, now: int, *, apart: bool) -> tuple[_Outcome, Event | None]:
         """Give one request its turn; return how it ended, and its event if it made one."""
         tx = WriteTx(
             self._db,
@@ -241,7 +254,7 @@ class BatchRunner:
             request=job.request.id,
             logs_only=job.logs_only,
         )
-        outcome = self._request(tx, job)
+        outcome = self._request(tx, job) if apart else self._trusting(tx, job)
         return outcome, tx.event if outcome.error is None else None
 
     def _request(self, tx: WriteTx, job: Job) -> _Outcome:
@@ -257,6 +270,17 @@ class BatchRunner:
             self._roll_back(exc)
             self._health.met(error)
             return _Outcome(job, error=error)
+        return _Outcome(job, value=value)
+
+    def _trusting(self, tx: WriteTx, job: Job) -> _Outcome:
+        """Run a request without a savepoint. Raises _OneFailed."""
+        try:
+            value = self._once(tx, job)
+            tx.finish()
+        except Exception as exc:
+            if self._db.is_lost(exc) or self._db.is_race(exc):
+                raise
+            raise _OneFailed from exc
         return _Outcome(job, value=value)
 
     def _roll_back(self, error: Exception) -> None:
@@ -343,56 +367,3 @@ def _deliver(outcomes: Sequence[_Outcome]) -> None:
             waiter.future.set_exception(outcome.error)
         else:
             waiter.future.set_result(outcome.value)
-
-
-class Writer:
-    """The writer's thread: takes what waits, at most MAX_BATCH at a time, and runs it."""
-
-    def __init__(self, runner: BatchRunner) -> None:
-        self._runner = runner
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._gate = threading.Lock()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._work, name="greenroom-writer", daemon=True)
-        self._thread.start()
-
-    def submit(self, job: Job) -> Future[Any]:
-        """Queue a job; its future is done when it is durable or failed. Raises Unavailable after `stop`."""
-        with self._gate:  # so that nothing is queued behind the end
-            if self._stopped:
-                raise Unavailable("the server is stopping.", hint="Try again in a moment.")
-            self._jobs.put(job)
-        return job.future
-
-    def stop(self, timeout_s: float) -> None:
-        """Finish what is queued, then end. Raises Unavailable when that takes longer than `timeout_s`."""
-        with self._gate:
-            self._stopped = True
-            self._jobs.put(None)
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            raise Unavailable(f"the writer did not end within {timeout_s:g} s.")
-
-    def _work(self) -> None:
-        ended = False
-        while not ended:
-            try:
-                first = self._jobs.get(timeout=_ASK_AGAIN_S if self._runner.is_in_doubt else None)
-            except queue.Empty:  # somebody waits to hear whether a commit took place
-                self._runner.run([])
-                continue
-            batch, ended = self._gather(first) if first is not None else ([], True)
-            self._runner.run(batch)
-        self._runner.give_up()
-
-    def _gather(self, first: Job) -> tuple[list[Job], bool]:
-        batch = [first]
-        while len(batch) < MAX_BATCH:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                return batch, True
-            batch.append(job)
-        return batch, False

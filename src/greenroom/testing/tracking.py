@@ -28,7 +28,7 @@ from greenroom.core.tracking import (
 from greenroom.services import catalog, tracking_experiments, tracking_logging, tracking_models, tracking_runs
 from greenroom.services import commands as registry
 from greenroom.services.commands import tracking as c
-from greenroom.services.ports import Request, WriteTx
+from greenroom.services.ports import WriteTx
 from greenroom.services.tracking_searching import search_logged_models, search_runs
 from greenroom.store.database import DatabaseStore
 from greenroom.testing.sizes import longest
@@ -41,9 +41,7 @@ _HALF = 2.0**-1074  # the smallest double there is
 
 def log(store: DatabaseStore, use_case: Callable[..., Any], ask: Any) -> Any:
     """Run a use case that only logs, to its end."""
-    return store.write_now(
-        use_case, ask, ME, request=Request("log"), route=use_case.__name__, result=None, logs_only=True
-    )
+    return write(store, use_case, ask, logs_only=True)
 
 
 def start(store: DatabaseStore, run_id: str = RUN, **fields: Any) -> Run:
@@ -209,6 +207,21 @@ class Tracking:
             told = [each.type for each in tx.audit_entries(after=before, limit=10)]
         assert told == ["run_deleted", "run_restored", "experiment_deleted", "experiment_restored"]
         check_replay(store)
+
+    def test_logs_of_a_batch_do_not_share_their_fate(self, opened: Callable[..., DatabaseStore]) -> None:
+        """One that fails leaves those alone that are logged with it; what each of them wrote is there once."""
+        store = opened()
+        start(store)
+        put(store, params=(("p", "1"),))
+        asks = [c.LogToRun(RUN, (Metric("m", float(at), at),), (("p", "1" if at % 3 else "2"),)) for at in range(6)]
+        asks.insert(2, c.LogToRun(RUN, (Metric("half", 9.0, 9, 0, "m-" + "0" * 32),)))  # refused when it is written
+        log_to_run = tracking_logging.log_to_run
+        done = in_one_batch(store, [(log_to_run, ask) for ask in asks], logs_only=True)
+        errors = [type(each.exception()) for each in done]
+        nothing = type(None)
+        assert errors == [InvalidInput, nothing, NotFound, nothing, InvalidInput, nothing, nothing]
+        assert [each.value for each in history(store, "m")] == [1.0, 2.0, 4.0, 5.0]
+        assert get(store).metrics == (Metric("m", 5.0, 5),)
 
     def test_a_logged_model_has_parts_of_its_own(self, opened: Callable[..., DatabaseStore]) -> None:
         """Tags, parameters and the points that name it; a point for an unknown one is refused with its batch."""

@@ -46,12 +46,19 @@ def half(tx: WriteTx, ask: c.CreateModel, actor: Actor) -> None:
 
 
 def write(
-    store: DatabaseStore, use_case: Callable[..., Any], ask: Any = None, *, key: str | None = None, body: str = "body"
+    store: DatabaseStore,
+    use_case: Callable[..., Any],
+    ask: Any = None,
+    *,
+    key: str | None = None,
+    body: str = "body",
+    logs_only: bool = False,
 ) -> Any:
     """Run one use case to its end; with a `key`, `body` stands for what was asked."""
     result = {versions.register_version: Version, catalog.create_model: RegisteredModel}.get(use_case)
     request = Request("request", key, body if key else None)
-    return store.write_now(use_case, ask, ME, request=request, route=use_case.__name__, result=result)
+    name = use_case.__name__
+    return store.write_now(use_case, ask, ME, request=request, route=name, result=result, logs_only=logs_only)
 
 
 def begin(store: DatabaseStore, models: int = 1, registered: int = 3) -> None:
@@ -91,7 +98,9 @@ def statement(store: DatabaseStore, sql: str, params: Mapping[str, Any] | None =
         db.close()
 
 
-def in_one_batch(store: DatabaseStore, asks: Sequence[tuple[Callable[..., Any], Any]]) -> list[Future[Any]]:
+def in_one_batch(
+    store: DatabaseStore, asks: Sequence[tuple[Callable[..., Any], Any]], *, logs_only: bool = False
+) -> list[Future[Any]]:
     """Keep the writer busy until all of `asks` wait, so that they share a batch; return their futures, done."""
     gate, waiting = threading.Event(), threading.Event()
 
@@ -101,7 +110,7 @@ def in_one_batch(store: DatabaseStore, asks: Sequence[tuple[Callable[..., Any], 
 
     def later(use_case: Callable[..., Any], ask: Any, place: Future[Any]) -> None:
         try:
-            place.set_result(write(store, use_case, ask))
+            place.set_result(write(store, use_case, ask, logs_only=logs_only))
         except Exception as exc:  # noqa: BLE001 - whatever it is, the test wants to see it
             place.set_exception(exc)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from greenroom.core.tracking import DatasetInput, Metric, ModelOutput, ModelStatus, RunStatus, Which
+from greenroom.core.tracking import DatasetInput, GivenMetric, ModelOutput, ModelStatus, RunStatus, Which
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class LogToRun:
     """
 
     run_id: str
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[GivenMetric, ...] = ()
     params: tuple[tuple[str, str], ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     batch: bool = True
