@@ -111,15 +111,15 @@ def test_a_store_that_answers_too_early_is_seen(zygote: Zygote, tmp_path: Path) 
 
 
 def _always_newer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Texts, "_newest_points", lambda self, n: f"{_points(self, n)} {self._overwriting('run_metric')}")
+    patch.setattr(Texts, "newest", property(lambda self: (_newest(self), self._overwriting("run_metric"))))
 
 
 def _never_newer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Texts, "_newest_points", lambda self, n: f"{_points(self, n)} ON CONFLICT DO NOTHING")
+    patch.setattr(Texts, "newest", property(lambda self: (_newest(self), "ON CONFLICT DO NOTHING")))
 
 
-def _points(texts: Texts, count: int) -> str:
-    return texts._points("run_metric", count)
+def _newest(texts: Texts) -> str:
+    return texts._points("run_metric")
 
 
 def _replacing(patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ class Connection(Protocol):
     """One connection, used by one thread at a time. Statements are named in `sql`; texts may be given as well."""
 
     dialect: str
-    place: str  # how a parameter is written that is bound by its position
     sql: Mapping[str, str]
     columns: Mapping[str, tuple[str, ...]]
     keys: Mapping[str, tuple[str, ...]]
@@ -42,6 +41,11 @@ class Connection(Protocol):
 
     def run_many(self, sql: str, rows: Iterable[Params]) -> None:
         """Run one change for each of the rows."""
+
+    def insert_rows(self, head: str, rows: Sequence[Row], tail: str) -> None:
+        """Insert rows of texts and numbers, many at a time and in their order, like `later`. `head` says where to,
+        `tail` what becomes of those that clash.
+        """
 
     def stream(self, sql: str) -> Iterator[Row]:
         """Yield a query's rows inside an open snapshot, without holding them all."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _SCHEMA_LOCK = 7_463_325_012  # any number, the same in every server
 _GRACE_S = 2.0  # the database ends an overdue search itself; after so long it is not there to do so
 _ROWS_AT_ONCE = 1000
 _MOST_WAITING = 500
+_TYPES = {int: "bigint", float: "double precision", str: "text"}
 # A server that stalls between two statements that it sends together is not idle to PostgreSQL 15, so no timeout of its
 # own ends it. It is known by this: it has locked the head and the database has been waiting for it to say more.
 _END_STALLED = f"""
@@ -64,7 +66,6 @@ class Postgres:
     """One psycopg connection as a `store.driver.Connection`."""
 
     dialect = "postgresql"
-    place = "%s"
     sql: Mapping[str, str] = compiled.SQL
     columns: Mapping[str, tuple[str, ...]] = compiled.COLUMNS
     keys: Mapping[str, tuple[str, ...]] = compiled.KEYS
@@ -163,6 +164,13 @@ class Postgres:
         """See `Connection.run_many`."""
         with self._db.cursor() as cursor:
             cursor.executemany(sql, rows)
+
+    def insert_rows(self, head: str, rows: Sequence[Row], tail: str) -> None:
+        """See `Connection.insert_rows`: one parameter for all rows, which are taken apart at the other end."""
+        if rows:
+            parts = ", ".join(f"(r ->> {at})::{_TYPES[type(value)]}" for at, value in enumerate(rows[0]))
+            sql = f"{head} SELECT {parts} FROM json_array_elements(%(rows)s::json) AS r {tail}"
+            self.later(sql, {"rows": json.dumps(rows, ensure_ascii=False)})
 
     def stream(self, sql: str) -> Iterator[Row]:
         """See `Connection.stream`."""

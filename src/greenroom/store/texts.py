@@ -26,13 +26,10 @@ class Texts:
         self._columns = db.columns
         self._keys = db.keys
         self._mark = db.mark
-        self._place = db.place
         self.insert = functools.cache(self._insert)
         self.update = functools.cache(self._update)
         self.delete = functools.cache(self._delete)
         self.replace = functools.cache(self._replace)
-        self.add_points = functools.cache(self._add_points)
-        self.newest_points = functools.cache(self._newest_points)
         mark = db.mark
         below = f'"path" >= {mark("low")} AND "path" < {mark("high")}'
         self.delete_uploads = f'DELETE FROM "upload" WHERE "path" = {mark("path")} OR ({below})'
@@ -62,23 +59,24 @@ class Texts:
         sets = ", ".join(f'"{column}" = excluded."{column}"' for column in kept)
         return f"ON CONFLICT ({_listed(self._keys[table])}) DO UPDATE SET {sets}"
 
-    def _add_points(self, count: int) -> str:
-        """INSERT of so many points into their histories; those that are there already stay."""
-        return f"{self._points('metric_point', count)} ON CONFLICT DO NOTHING"
+    @property
+    def points(self) -> tuple[str, str]:
+        """The two ends of an INSERT of points into their histories: those that are there already stay."""
+        return self._points("metric_point"), "ON CONFLICT DO NOTHING"
 
-    def _newest_points(self, count: int) -> str:
-        """INSERT that overwrites the newest points of as many metrics of runs where the new ones are newer:
+    @property
+    def newest(self) -> tuple[str, str]:
+        """The two ends of an INSERT that overwrites the newest point of a run's metric where the new one is newer:
         `core.tracking.rank`.
         """
         ranks = [f"({row}.step, {row}.timestamp, {row}.value, 1 - {row}.is_nan)" for row in ("excluded", "run_metric")]
-        return f"{self._points('run_metric', count)} {self._overwriting('run_metric')} WHERE {' > '.join(ranks)}"
+        return self._points("run_metric"), f"{self._overwriting('run_metric')} WHERE {' > '.join(ranks)}"
 
-    def _points(self, table: str, count: int) -> str:
-        """INSERT of so many `PointRow`s by position."""
+    def _points(self, table: str) -> str:
+        """INSERT of `PointRow`s."""
         names = ("run_no", "key", "timestamp", "step", "value", "is_nan")
         self._check(table, names)
-        row = f"({', '.join([self._place] * len(names))})"
-        return f'INSERT INTO "{table}" ({_listed(names)}) VALUES {", ".join([row] * count)}'
+        return f'INSERT INTO "{table}" ({_listed(names)})'
 
     def _update(self, table: str, key: tuple[str, ...], changes: tuple[str, ...]) -> str:
         self._check(table, key + changes)

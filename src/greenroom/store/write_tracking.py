@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from greenroom.services.ports_tracking import OnClash, PointRow
@@ -11,7 +11,6 @@ from greenroom.store.read_tracking import TrackingReads
 from greenroom.store.texts import Texts
 
 _TABLES = frozenset(TRACKED)
-_POINTS_AT_ONCE = (64, 16, 4, 1)  # few different statements, so that they stay prepared
 
 
 class TrackingWrites(TrackingReads):
@@ -33,18 +32,8 @@ class TrackingWrites(TrackingReads):
         """See the port."""
         points = sorted(set(rows))  # by key, as `put_many` has it
         newest = {row[:2]: row for row in sorted(points, key=_rank)}
-        self._run_points(self._texts.add_points, points)
-        self._run_points(self._texts.newest_points, sorted(newest.values()))
-
-    def _run_points(self, text: Callable[[int], str], rows: Sequence[PointRow]) -> None:
-        """Run a statement over points, many at a time: no round trip for each, and on SQLite no turn of the
-        interpreter's lock, for which look-ups would wait.
-        """
-        done = 0
-        for count in _POINTS_AT_ONCE:
-            while len(rows) - done >= count:
-                self.db.later(text(count), [value for row in rows[done : done + count] for value in row])
-                done += count
+        for (head, tail), some in ((self._texts.points, points), (self._texts.newest, sorted(newest.values()))):
+            self.db.insert_rows(head, some, tail)
 
     def change(self, table: str, key: Mapping[str, Any], changes: Mapping[str, Any]) -> int:
         """See the port."""
