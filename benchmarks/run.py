@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import calls, footprint, logging_load, report, sealing  # noqa: E402
-from benchmarks.servers import Greenroom, MLflow, Server, mlflow_python  # noqa: E402
+from benchmarks.servers import Greenroom, GreenroomOnPostgreSQL, MLflow, Server, mlflow_python  # noqa: E402
 
 PARTS = ("P1", "P3", "P6", "P11", "P12", "A3")
 RESULTS = ROOT / "benchmarks" / "results"
@@ -79,7 +79,10 @@ def measure_all(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
         if "P3" in parts:
             found["P3"] = _compare(servers, calls.WRITES, wanted.clients, seconds, rounds)
         if "P6" in parts:
-            found["P6"] = _beside_logging(servers, seconds, rounds)
+            shared = GreenroomOnPostgreSQL(folder / "postgresql")
+            with shared:
+                calls.seed(shared, 1)
+                found["P6"] = _beside_logging([*servers, shared], seconds, rounds)
         if "A3" in parts:
             found["A3"] = sealing.measure(folder / "sealing", commits)
         if "P12" in parts:

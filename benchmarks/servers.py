@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.postgres import new_database
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_S = 240.0
 STOP_S = 20.0
@@ -139,6 +141,21 @@ class Greenroom(Server):
     def command(self) -> Sequence[str]:
         """See `Server.command`."""
         return [sys.executable, "-m", "greenroom", "server", "--data", "data", "--port", str(self.port)]
+
+
+class GreenroomOnPostgreSQL(Greenroom):
+    """The same over a PostgreSQL of its own, with that one's defaults; it ends with this process."""
+
+    name = "greenroom on PostgreSQL"
+
+    def __init__(self, folder: Path) -> None:
+        """RuntimeError when there is no PostgreSQL here."""
+        super().__init__(folder)
+        self._database = new_database()
+
+    def command(self) -> Sequence[str]:
+        """See `Server.command`."""
+        return [*super().command(), "--database-url", self._database]
 
 
 class MLflow(Server):
