@@ -4,12 +4,12 @@ Every `check_x(value)` returns the value unchanged when it is clean and raises I
 error leaves this file, whatever comes in. Nothing is repaired on the way: what was checked is what is stored.
 Lengths are tested before anything else, because Unicode normalisation of a long run of combining marks is quadratic.
 Unassigned characters are refused because their normal form may change with the next Unicode version.
-
 Sources: mlflow-compat section 2 (what existing clients rely on); security vectors ID-01 to ID-07, PT-01 to PT-26.
 """
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 import unicodedata
@@ -240,9 +240,9 @@ def check_stage_name(name: object) -> str:
     return text
 
 
+@functools.lru_cache(1024)
 def stage_key(name: str) -> str:
     """Return what stage names are compared by: `name_key` with case folded. Raises InvalidInput above 255 characters.
-
     Source: mlflow-compat 0.16 (stages match case-insensitively and are shown as registered).
     """
     return unicodedata.normalize("NFKC", name_key(name).casefold())

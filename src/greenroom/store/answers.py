@@ -1,14 +1,16 @@
 """Answers of point reads, kept until anything commits that could change them.
 
 Serving asks the same few questions all the time and changes are rare; commits of metrics are not, and no point read
-looks at what they change (`services.operation.Mode`). SQLite tells in 3 µs whether any connection has committed since,
-the writer which of those commits were its own and more than logging. While none was, the last answer is the answer.
-A commit is seen before its writer is told of it, so nobody who was told of a change can get an older answer.
+looks at what they change (`services.operation.Mode`). The writer tells which commits were more than logging, SQLite
+whether anybody has committed: while none was, the last answer is the answer. A commit is seen before its writer is told
+of it, so nobody who was told of a change can get an older answer. Nobody but our writer may write while a server has
+the folder; who does all the same is seen a moment later.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +18,7 @@ from greenroom.core.model import Actor
 from greenroom.store.driver import Connection
 
 MOST_ANSWERS = 4_096
+FOREIGN_S = 0.05
 
 
 class Commits:
@@ -44,6 +47,7 @@ class Answers:
     def __init__(self, commits: Commits) -> None:
         self._commits = commits
         self._ended = 0  # the commits that were over when the state was looked at
+        self._until = 0.0  # when it is looked at again, whatever our writer says
         self._state: int | None = None
         self._kept: dict[Any, Any] = {}
 
@@ -61,7 +65,11 @@ class Answers:
             hash(key)
         except TypeError:
             return look(use_case, command, actor)
-        state = self._at(db)
+        # Only logs were committed since: no need to ask the database, for which others would take our turn.
+        current = self._commits.changing <= self._ended and time.monotonic() < self._until
+        if current and key in self._kept:
+            return self._kept[key]
+        state = self._state_of(db)
         if state is not None and key in self._kept:
             return self._kept[key]
         answer = look(use_case, command, actor)
@@ -69,13 +77,13 @@ class Answers:
             self._kept[key] = answer
         return answer
 
-    def _at(self, db: Connection) -> int | None:
-        """Return the state of the database, having forgotten what may be older; None when it does not tell."""
+    def _state_of(self, db: Connection) -> int | None:
+        """Look at the state of the database and forget what may be older; None when it does not tell."""
         ended = self._commits.ended  # read before the state, the other two after it: what is on its way counts
         state = db.changed()
         if state is None or state != self._state:
             only_logs = self._commits.changing <= self._ended < self._commits.begun
             if state is None or self._state is None or not only_logs:
                 self._kept.clear()
-            self._state, self._ended = state, ended
+        self._state, self._ended, self._until = state, ended, time.monotonic() + FOREIGN_S
         return state
