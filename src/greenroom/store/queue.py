@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,6 +12,7 @@ from greenroom.core.errors import Unavailable
 from greenroom.store.writer import BatchRunner, Job
 
 MAX_BATCH = 64
+GATHER_S = 0.004
 _ASK_AGAIN_S = 0.1
 
 
@@ -22,6 +24,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._stopped = False
+        self._together = 1
         self._thread = threading.Thread(target=self._work, name="greenroom-writer", daemon=True)
         self._thread.start()
 
@@ -55,13 +58,21 @@ class Writer:
         self._runner.give_up()
 
     def _gather(self, first: Job) -> tuple[list[Job], bool]:
-        batch = [first]
-        while len(batch) < MAX_BATCH:
+        """Return what waits, and whether it is the end.
+
+        Logs wait a moment for as many as came together last time: a commit for each would leave look-ups no rest, and
+        the disk none either. Whoever logs alone never waits, and nothing but logs does.
+        """
+        batch, ended = [first], False
+        until = time.monotonic() + GATHER_S
+        while not ended and len(batch) < MAX_BATCH:
+            early = len(batch) < self._together and all(job.logs_only for job in batch)
+            left = until - time.monotonic() if early else 0.0
             try:
-                job = self._jobs.get_nowait()
+                job = self._jobs.get(timeout=left) if left > 0 else self._jobs.get_nowait()
             except queue.Empty:
                 break
-            if job is None:
-                return batch, True
-            batch.append(job)
-        return batch, False
+            ended = job is None
+            batch += [job] if job is not None else []
+        self._together = sum(job.logs_only for job in batch)
+        return batch, ended
