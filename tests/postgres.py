@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psycopg
 
+_ENGLISH = "ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
 _OPTIONS = "-c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=32MB"
 
 
@@ -107,11 +108,22 @@ def cluster() -> Cluster:
     return made
 
 
-def new_database(*, template: str = "template1") -> str:
-    """Return the URL of a new database: an empty one, or a copy of another one that nobody uses now."""
+def new_database(*, template: str = "template1", options: str = "") -> str:
+    """Return the URL of a new database: an empty one, or a copy of another one that nobody uses now.
+
+    `options` are further words of CREATE DATABASE.
+    """
     name = f"t{uuid.uuid4().hex[:12]}"
     given = os.environ.get("GREENROOM_TEST_POSTGRES")
     admin = given or cluster().url()
     with psycopg.connect(admin, autocommit=True) as db:
-        db.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        db.execute(f"CREATE DATABASE {name} TEMPLATE {template} {options}")
     return admin.rpartition("/")[0] + "/" + name
+
+
+def database_with_language() -> str:
+    """Return the URL of a new database that sorts and lowers texts as most do, by a language, where its build can."""
+    try:
+        return new_database(template="template0", options=_ENGLISH)
+    except psycopg.errors.FeatureNotSupported:
+        return new_database()

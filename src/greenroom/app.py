@@ -275,20 +275,24 @@ def serve_forever(
     on_ready: Callable[[str], None] | None = None,
     database_url: str | None = None,
     floor_bytes: int = DEFAULT_FLOOR_BYTES,
+    public_url: str = "",
 ) -> None:
     """Serve a data folder until SIGTERM or SIGINT; makes the folder when it is not there.
 
     `floor_bytes` of the disk with the folder are kept free, at most a twentieth of the disk; 0: none.
     With `database_url` the rows are in that PostgreSQL database and any number of servers may share both.
+    `public_url` is where clients find the server when that is not where it listens: behind a proxy.
 
     `on_ready` is told the URL once requests are answered. Raises Conflict naming the server that has the folder
     already.
     """
     from greenroom.http.access import check_bind
     from greenroom.http.asgi import HTTPSettings, create_app
+    from greenroom.http.guards import parse_public_url
     from greenroom.http.run import serve
 
     check_bind(host)
+    public_url = parse_public_url(public_url) if public_url else ""
     check_folder(data)
     if database_url is None:
         registry = _in_folder(data, create=True, serve=True, lifecycle=lifecycle, floor_bytes=floor_bytes)
@@ -302,7 +306,7 @@ def serve_forever(
             if on_ready is not None:
                 on_ready(url)
 
-        app = create_app(registry, _routes(registry), HTTPSettings())
+        app = create_app(registry, _routes(registry), HTTPSettings(public_url=public_url))
         serve(app, host=host, port=port, on_ready=ready, on_stop=registry.stop)
     finally:
         registry.close()

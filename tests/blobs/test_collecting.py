@@ -207,6 +207,8 @@ def test_a_commit_that_meets_deleting_is_a_conflict(registry: LocalRegistry) -> 
     assert states(registry) == {file.digest: "deleting"}
     assert missing(registry, file.digest) == (file.digest,)  # it is dead: finished by who asks
     assert states(registry) == {}
+    with pytest.raises(Conflict, match="was just taken away"):  # with no grace, before its name was given
+        registry.call_now("put_upload", c.PutUpload("a", file.digest, 3), TESTER)
     store(registry, b"abc")
     assert problems(registry) == []
 

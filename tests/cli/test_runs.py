@@ -15,6 +15,8 @@ from greenroom.core.model import Actor
 from greenroom.core.tracking import DatasetInput, LoggedDataset, Metric, RunStatus
 from greenroom.services import commands as r
 from greenroom.services.commands import tracking as t
+from greenroom.store.driver import search_took_too_long
+from greenroom.store.read_runs import RunReads
 from tests.races.kit import serving
 
 T = ("--output", "table")
@@ -196,6 +198,30 @@ def test_a_large_file_is_not_read(churn: Any, lonely: Path) -> None:
     assert churn("show", "churn", 4).data["packaging"]["notes"] == [
         "MLmodel is larger than 1048576 bytes and was not read", "conda.yaml is not UTF-8 and was not read",
     ]  # fmt: skip
+
+
+def test_histories_that_take_too_long_are_said_to_be_left_out(
+    run: Any, lonely: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the table is there, and says for how many runs it shows less; nobody waits, nothing is hidden."""
+    registry = open_local(lonely / "data", create=True)
+    fill(registry)
+    registry.close()
+    monkeypatch.setenv("GREENROOM_DATA", str(lonely / "data"))
+    assert run("runs", "list", *T).err == ""
+    monkeypatch.setattr(RunReads, "samples", lambda *_: too_long())
+    for words in (("list",), ("search", "metrics.loss > 0")):
+        ran = run("runs", *words, *T)
+        assert ran.code == 0
+        assert "0.88" in ran.out
+        assert not set("▁▂▃▄▅▆▇") & set(ran.out)
+        assert ran.err.startswith("The histories of 2 runs are too long to be read in time, so no sparklines")
+        assert run("runs", *words, "--quiet", *T).err == ""
+    assert len(run("runs", "list").data) == 4  # who asks for data is asked for no histories
+
+
+def too_long() -> Any:
+    raise search_took_too_long()
 
 
 def test_json_has_no_nan(tracked: Any) -> None:

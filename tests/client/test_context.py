@@ -12,6 +12,7 @@ import pytest
 
 from greenroom.client import context as subject
 from greenroom.client.context import collect
+from greenroom.core.remotes import without_credentials
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 
@@ -84,7 +85,7 @@ def test_a_changed_binary_file_counts(repository):
     ],
 )
 def test_a_remote_loses_its_secrets(remote, shown):
-    assert subject._without_credentials(remote) == shown
+    assert without_credentials(remote) == shown
 
 
 @needs_git

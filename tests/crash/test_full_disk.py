@@ -266,8 +266,11 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
         assert "no space is left" in refused[0][1]["message"]
         assert (refused[1][0], "part 6" in refused[1][1]["message"]) == (400, True)
         assert ask(server, "PUT", urls[5], bytes(MIB))[0] == 200
-        status, answer = post("complete", whole)  # all parts are there, and there is no room for the whole
+        filler = Filler(place)
+        filler.fill()
+        status, answer = post("complete", whole)  # all parts are there, and the last one has no room in its place
         assert (status, answer["error_code"]) == (507, "RESOURCE_EXHAUSTED"), answer
+        filler.free()
         assert post("abort", whole) == (200, {})
         assert list((place / "data" / "blobs" / "staging").iterdir()) == []
         assert upload(server, os.urandom(5 * MIB))[0] == 201

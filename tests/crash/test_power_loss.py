@@ -242,9 +242,10 @@ def test_less_synchronous_loses(level: str, judge: Judge) -> None:
     assert any("lost" in each or "is empty" in each or "damaged" in each for each in problems), problems
 
 
+@pytest.mark.parametrize("flow", ["uploading", "uploading_in_parts"])
 @pytest.mark.parametrize("mutant", ["blobs_unsynced", "names_unsynced"])
-def test_unsynced_blobs_are_lost(mutant: str, judge: Judge) -> None:
-    problems = judge_flow("uploading", 1_000, judge, mutant)
+def test_unsynced_blobs_are_lost(mutant: str, flow: str, judge: Judge) -> None:
+    problems = judge_flow(flow, 1_000, judge, mutant)
     assert any("an acknowledged blob" in each for each in problems), problems
 
 

@@ -144,10 +144,10 @@ def uploading(bench: Bench) -> None:
 
 def uploading_in_parts(bench: Bench) -> None:
     blobs, key = bench.registry.blobs, "ab" * 16
-    blobs.begin_parts(key, 2)
+    blobs.begin_parts(key, 3)
     digests = []
-    for number in (2, 1):
-        part = blobs.upload(f"part{number}")
+    for number in (3, 2, 1):
+        part = blobs.part(key, number, 60_000)
         part.write(bytes([number]) * 60_000)
         digests.append(part.finish_as_part(key, number))
     digest, size = blobs.join_parts(key, digests[::-1])
@@ -223,9 +223,9 @@ def synchronous(level: str) -> None:
 
 def blobs_unsynced() -> None:
     """Mutant: a blob is published without having been made durable."""
-    from greenroom.blobs import uploading
+    from greenroom.blobs import parts, uploading
 
-    uploading.sync = lambda fd, what, watch: None
+    parts.make_durable = uploading.make_durable = lambda fd, path, watch: None
 
 
 def names_unsynced() -> None:

@@ -9,7 +9,9 @@ import pytest
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
+from greenroom.core.errors import InvalidInput
 from greenroom.http.asgi import HTTPSettings
+from greenroom.http.guards import parse_public_url
 from greenroom.http.problem import JSONAnswer, json_bytes
 from greenroom.http.routing import Route, Wire, actor_of, read_body
 from tests.http.serving import Running, running
@@ -65,6 +67,24 @@ def test_hosts_that_the_operator_allows() -> None:
             ("[::1]:9", 200),
         ):
             assert server.ask("GET", "/api/v1/info", Host=host).status == status, host
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("https://Registry.Example.org", "https://registry.example.org"), ("http://h:80/", "http://h"),
+        ("https://h:8443/a/b-c/", "https://h:8443/a/b-c"), ("https://[2001:db8::1]:443", "https://[2001:db8::1]"),
+        ("", None), ("registry.example.org", None), ("ftp://h", None), ("https://", None), ("https://h:99999", None),
+        ("https://user:secret@h", None), ("https://h/?a=b", None), ("https://h/#x", None), ("https://h//x", None),
+        ("https://h/../x", None), ("https://h/%2e", None), ("https://h /", None), ("https://h\n", None),
+    ],
+)  # fmt: skip
+def test_public_urls(given: str, told: str | None) -> None:
+    if told is not None:
+        assert parse_public_url(given) == told
+        return
+    with pytest.raises(InvalidInput, match="cannot be a public URL"):
+        parse_public_url(given)
 
 
 @pytest.mark.parametrize("target", ["/health", "/version", "/ready"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -24,10 +25,13 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 warnings.simplefilter("ignore")
 
 import mlflow  # noqa: E402
+import requests  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.artifacts import download_artifacts  # noqa: E402
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository  # noqa: E402
+from mlflow.utils.credentials import get_default_host_creds  # noqa: E402
+from mlflow.utils.rest_utils import http_request, verify_rest_response  # noqa: E402
 
 THREE = not mlflow.__version__.startswith("2.")
 SCENARIOS: dict[str, Callable[[MlflowClient, str], Any]] = {}
@@ -227,6 +231,44 @@ def multipart(client: MlflowClient, prefix: str) -> Any:
     finally:
         for name in [each for each in os.environ if "MULTIPART" in each]:
             del os.environ[name]
+
+
+@scenario
+def presigned_addresses(client: MlflowClient, prefix: str) -> Any:
+    """Addresses past the server: no way of sending or fetching asks for one, and who asks is told why there is none."""
+    asked: set[str] = set()
+    plain = requests.Session.send
+
+    def noted(self: Any, request: Any, **more: Any) -> Any:
+        asked.update(re.findall(r"/(presigned[-\w]*|mpu)\b", request.url))
+        return plain(self, request, **more)
+
+    requests.Session.send = noted
+    try:
+        in_parts(client, 6_000_000)
+        quiet = sorted(asked)
+        os.environ.update(
+            MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="true",
+            MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD="true",
+            MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="5242880",
+        )
+        outcome(in_parts, client, 6_000_000)  # a stock server on a disk has no parts
+    finally:
+        requests.Session.send = plain
+        for name in [each for each in os.environ if "MULTIPART" in each]:
+            del os.environ[name]
+    run = run_of(client)
+    bodies = ({"run_id": run, "path": "f"}, {"run_id": "f" * 32, "path": "f"}, {"run_id": run, "path": "../f"},
+              {"path": "f"}, {"run_id": run})  # fmt: skip
+    told = [outcome(direct, way, body) for way in ("upload", "download") for body in bodies]
+    return [quiet, sorted(asked - {"presigned-file"}), told]
+
+
+def direct(way: str, body: dict[str, Any]) -> None:
+    """Ask for an address past the server, with the client's own means."""
+    endpoint = f"/api/2.0/mlflow/artifacts/presigned-{way}-url"
+    answer = http_request(get_default_host_creds(mlflow.get_tracking_uri()), endpoint, "POST", json=body)
+    verify_rest_response(answer, endpoint)
 
 
 @scenario

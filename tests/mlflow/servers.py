@@ -46,14 +46,14 @@ def run_client(client: str, script: str, *args: str, timeout_s: float = 300) -> 
 
 
 @contextlib.contextmanager
-def greenroom_server(lifecycle: str) -> Iterator[str]:
+def greenroom_server(lifecycle: str, *options: str) -> Iterator[str]:
     """Run our server on a fresh folder, with the lifecycle of that name, and give its URL. It must end cleanly."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "greenroom", "server", "--data", f"{folder}/data", "--port", "0"]
         log = Path(folder, "log")
         with log.open("w") as errors:
             process = subprocess.Popen(
-                [*command, "--lifecycle", lifecycle], stdout=subprocess.PIPE, stderr=errors, text=True
+                [*command, "--lifecycle", lifecycle, *options], stdout=subprocess.PIPE, stderr=errors, text=True
             )
         try:
             yield url_said_by(process, log)

@@ -59,6 +59,7 @@ EXPECTED: dict[str, Any] = {
         BAD,
         {"_multipart_download": 5, "_try_multipart_upload": 3},
     ],
+    "presigned_addresses": [[], ["mpu", "presigned"], [BAD, GONE, BAD, BAD, BAD] * 2],
     "snapshot": [_BEFORE, _BEFORE, _AFTER],
     "logged_models": [
         [["MLmodel", False, 12], ["sub dir", True, None]],
@@ -67,7 +68,11 @@ EXPECTED: dict[str, Any] = {
         _MLMODEL | {"sub dir/ü": _sum("w")},
     ],
 }  # fmt: skip
-OF_2 = {"logged_models": "2.x has none", "multipart": [*EXPECTED["multipart"][:-1], {"_try_multipart_upload": 3}]}
+OF_2 = {
+    "logged_models": "2.x has none",
+    "multipart": [*EXPECTED["multipart"][:-1], {"_try_multipart_upload": 3}],
+    "presigned_addresses": [[], ["mpu"], EXPECTED["presigned_addresses"][-1]],  # 2.x fetches in one piece
+}
 
 DIFFERENT: dict[str, str] = {
     "folders": "the size of an empty file is said, 0; a stock server leaves it out",

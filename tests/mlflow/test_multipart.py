@@ -10,7 +10,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -148,6 +148,26 @@ def test_a_part_that_was_cut_is_not_there(wire: Wire) -> None:
     again = wire.put(urls[1], b" again")
     assert wire.post("complete", "cut", path="f", upload_id=upload, parts=listed([first, again])) == (200, {})
     assert wire.get("cut/f") == b"whole again"
+
+
+def test_a_part_that_was_cut_has_its_place_again(wire: Wire) -> None:
+    upload, urls = wire.create("cut", "g", 2)
+    body = b"y" * 100_000
+    connection = http.client.HTTPConnection(*wire.server.address)
+    connection.putrequest("PUT", urls[0])
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders()
+    connection.send(b"x" * 5000)
+    until = time.monotonic() + 20
+    while "in1" not in wire.left(urls[0]):
+        assert time.monotonic() < until
+    connection.close()
+    while "in1" in wire.left(urls[0]):
+        assert time.monotonic() < until
+    etags = [wire.put(url, body) for url in urls]
+    assert wire.left(urls[0]) == ["2", "at100000", "in1", "open"]
+    assert wire.post("complete", "cut", path="g", upload_id=upload, parts=listed(etags)) == (200, {})
+    assert wire.get("cut/g") == body * 2
 
 
 def test_abort_leaves_nothing(wire: Wire) -> None:
@@ -292,18 +312,63 @@ def test_lists_of_parts_that_cannot_be(wire: Wire, parts: Any) -> None:
         wire.put(url, b"x")
     status, answer = wire.post("complete", "lists", path="f", upload_id=upload, parts=parts)
     assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), answer
-    assert wire.left(urls[0]) == ["1", "2", "open"]
+    assert wire.left(urls[0]) == ["2", "at1", "in1", "open"]
 
 
 def test_what_nobody_goes_on_with_is_collected(wire: Wire) -> None:
-    _, urls = wire.create("left", "f", 2)
-    wire.put(urls[0], b"x")
+    upload, urls = wire.create("left", "f", 2)
+    etag = wire.put(urls[0], b"x")
+    _, others = wire.create("goes on", "f", 2)
+    wire.put(others[0], b"x")
+    assert wire.ask("POST", "/api/v1/gc", {"grace_s": 0})[0] == 200
+    assert wire.left(urls[0]) == wire.left(others[0]) == ["at1", "in1", "open"]  # whatever the grace, it goes on
+    etags = [etag, wire.put(urls[1], b"y")]
+    assert wire.post("complete", "left", path="f", upload_id=upload, parts=listed(etags)) == (200, {})
+    assert wire.get("left/f") == b"xy"
     old = time.time() - 25 * 3600
-    for name in wire.staged():
-        if urls[0].split("/")[-2] in name:
-            os.utime(wire.data / "blobs" / "staging" / name, (old, old))
+    os.utime(wire.marker(others[0]), (old, old))
     assert wire.ask("POST", "/api/v1/gc", {})[0] == 200
-    assert wire.left(urls[0]) == []
+    assert wire.left(others[0]) == []
+
+
+def test_collecting_without_grace_while_files_are_sent(wire: Wire) -> None:
+    """What is not named yet may be taken away at once; then the client is told to send it again, and nothing else."""
+    stop, told = threading.Event(), []
+
+    def collect() -> None:
+        while not stop.is_set():
+            told.append(wire.ask("POST", "/api/v1/gc", {"grace_s": 0})[0])
+
+    def until_it_is_there(send: Callable[[], int]) -> None:
+        for _ in range(200):
+            status = send()
+            if status == 200:
+                return
+            assert status == 503, status
+        raise AssertionError("it was taken away 200 times")
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    try:
+        for number in range(ROUNDS):
+            whole, data = f"{SEED} {number}".encode(), [os.urandom(3000), os.urandom(5)]
+            until_it_is_there(lambda n=number, b=whole: wire.ask("PUT", f"{FILES}/artifacts/swept/w{n}", b)[0])
+            upload, urls = wire.create("swept", f"p{number}", 2)
+            body = {"path": f"p{number}", "upload_id": upload}
+            body["parts"] = listed([wire.put(url, part) for url, part in zip(urls, data, strict=True)])  # type: ignore[assignment]
+            until_it_is_there(lambda b=body: wire.post("complete", "swept", **b)[0])
+            assert (wire.get(f"swept/w{number}"), wire.get(f"swept/p{number}")) == (whole, b"".join(data))
+    finally:
+        stop.set()
+        collector.join()
+    assert told.count(200) > ROUNDS // 4
+    assert [wire.get(f"swept/w{number}") for number in range(ROUNDS)].count(None) == 0
+
+
+def bytes_written(pid: int) -> int:
+    found = re.search(r"wchar: (\d+)", Path(f"/proc/{pid}/io").read_text())
+    assert found is not None
+    return int(found[1])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
@@ -317,11 +382,13 @@ def test_memory_does_not_grow_with_the_file(wire: Wire) -> None:
         return int(found[1]) << 10
 
     part = bytes(16 << 20)
+    wire.put(wire.create("memory", "first", 6)[1][0], part[:1])  # what a first part needs anyway
     upload, urls = wire.create("memory", "f", 6)
-    wire.put(urls[0], part[:1])  # what a first part needs anyway
     before = peak()
     etags = [wire.put(url, part) for url in urls]
+    written = bytes_written(wire.server.process.pid)
     assert wire.post("complete", "memory", path="f", upload_id=upload, parts=listed(etags)) == (200, {})
+    assert bytes_written(wire.server.process.pid) - written < 17 << 20  # of six parts only the last one is copied
     url, size = presign(wire, "memory/f")
     for start in range(0, size, 32 << 20):
         assert len(wire.ask("GET", url, Range=f"bytes={start}-{start + (32 << 20) - 1}")[1]) == 32 << 20

@@ -19,7 +19,7 @@ from greenroom.store.postgres import Postgres
 from greenroom.store.sqlite import SQLite
 from greenroom.store.texts import Texts
 from greenroom.store.tracking_searching import TrackingSearches
-from tests.postgres import new_database
+from tests.postgres import database_with_language
 from tests.races.kit import SEED
 
 Run = dict[str, Any]
@@ -37,7 +37,7 @@ def runs() -> list[Run]:
             "no": no,
             "id": f"{chance.getrandbits(128):032x}",
             "experiment_id": chance.choice((0, 1)),
-            "name": chance.choice(("bold-ant", "bold-bee", "calm-cat")),
+            "name": chance.choice(("bold-ant", "bold-bee", "calm-cat", "Ärger")),
             "user_id": chance.choice(("ana", "bob")),
             "status": chance.choice(("RUNNING", "FINISHED")),
             "start_time": chance.choice((1000, 1000, 2000, 3000)),
@@ -74,7 +74,7 @@ def searches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         path: Path = tmp_path_factory.mktemp("runs") / "greenroom.db"
         db, ddl = SQLite(path, create=True), sqlite.DDL
     else:
-        db, ddl = Postgres(new_database()), postgresql.DDL
+        db, ddl = Postgres(database_with_language()), postgresql.DDL
     for statement in ddl:
         db.run(statement)
     fill(db, runs())
@@ -85,13 +85,15 @@ def searches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 FILTERS: list[tuple[str, Callable[[Run], bool]]] = [
     ("", lambda r: True),
     ("metrics.auc >= 0.5", lambda r: r["metrics"].get("auc", -9) >= 0.5),
-    ("metrics.auc != 0.5", lambda r: r["metrics"].get("auc") == -1.0),
+    ("metrics.auc != 0.5", lambda r: "auc" in r["metrics"] and r["metrics"]["auc"] != 0.5),  # NaN is other than it
+    ("metrics.auc < 0.5", lambda r: r["metrics"].get("auc") == -1.0),
     ("params.depth = '10'", lambda r: r["params"].get("depth") == "10"),
     ("params.`my lr` IS NULL", lambda r: "my lr" not in r["params"]),
     ("params.depth IS NOT NULL AND tags.team = 'x'", lambda r: "depth" in r["params"] and r["tags"].get("team") == "x"),
     ("tags.team != 'x'", lambda r: r["tags"].get("team", "x") != "x"),
     ("run_name LIKE 'bold%'", lambda r: r["name"].startswith("bold")),
     ("run_name ILIKE 'BOLD%'", lambda r: r["name"].startswith("bold")),
+    ("run_name ILIKE 'ÄRGER'", lambda r: r["name"] == "Ärger"),  # A to Z are lowered, on either database
     ("status = 'FINISHED' AND user_id = 'ana'", lambda r: (r["status"], r["user_id"]) == ("FINISHED", "ana")),
     ("start_time > 1000", lambda r: r["start_time"] > 1000),
     ("end_time = 5000", lambda r: r["end_time"] == 5000),

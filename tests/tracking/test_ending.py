@@ -117,7 +117,7 @@ def test_the_end_of_a_run_on_the_wire(tmp_path: Path) -> None:
             with urlopen(request, timeout=20) as answer:
                 return json.loads(answer.read())
 
-        run = post("runs/create", start_time=1)["run"]["info"]["run_id"]
+        run = post("runs/create", experiment_id="0", start_time=1)["run"]["info"]["run_id"]
         post("registered-models/create", name="m")
         post("model-versions/create", name="m", source="s3://b/m", run_id=run)
         post("runs/log-metric", run_id=run, key="auc", value=0.9, timestamp=1)

@@ -173,6 +173,21 @@ def write_all(fd: int, view: memoryview) -> None:
             piece = piece[os.write(fd, piece) :]
 
 
+def make_durable(fd: int, path: Path, watch: DiskWatch) -> None:
+    """Make a file that becomes a blob read-only and durable, before it gets a blob's name."""
+    if hasattr(os, "fchmod"):
+        os.fchmod(fd, 0o444)
+    os.utime(fd if os.utime in os.supports_fd else path)  # its age begins when it is published
+    sync(fd, "a file", watch)
+
+
+def write_all_at(fd: int, view: memoryview, offset: int) -> None:
+    """Write all of `view` at `offset` bytes from the beginning, in pieces of the measured size."""
+    at = 0
+    while at < len(view):
+        at += os.pwrite(fd, view[at : at + WRITE_BYTES], offset + at)
+
+
 def sync_folder(path: Path, watch: DiskWatch) -> None:
     """Make the names in a folder durable, where the platform can (Windows cannot, and its renames do not need it)."""
     if not hasattr(os, "O_DIRECTORY"):

@@ -31,10 +31,11 @@ from greenroom.blobs.disk import (
 )
 from greenroom.core.digest import hex_of
 from greenroom.core.errors import Conflict
-from greenroom.services.ports import Oddity
+from greenroom.services.ports import PARTS_IDLE_S, Oddity
 
 ASIDE = "damaged"
 LOCK = "collector.lock"
+_PART = re.compile(r"(mp-[0-9a-f]{32})-[a-z0-9]+")
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}")
 _OURS = frozenset({"sha256", "staging", ASIDE, LOCK})
 _BLOB_MODE = 0o444
@@ -98,34 +99,50 @@ class Upkeep:
             raise translated(exc, str(path)) from exc
         return target.name
 
-    def sweep_staging(self, older_than_s: float) -> int:
-        """Drop staged uploads not touched for so long, but none that is being written; returns how many."""
-        return sum(self._drop(path, older_than_s) for path in self._stale(older_than_s))
+    def sweep_staging(self, older_than_s: float, parts_idle_s: float = PARTS_IDLE_S) -> int:
+        """Drop staged uploads not touched for so long, but none that is being written; returns how many.
 
-    def stale_staging(self, older_than_s: float) -> int:
+        The parts of an upload go together: when none arrived for so long, nor for `parts_idle_s`.
+        """
+        # In the order of their names, in which the note that speaks for the parts of an upload is the last of them.
+        return sum(self._drop(path, older_than_s, parts_idle_s) for path in self._stale(older_than_s, parts_idle_s))
+
+    def stale_staging(self, older_than_s: float, parts_idle_s: float = PARTS_IDLE_S) -> int:
         """Count what `sweep_staging` would drop."""
-        return sum(1 for _ in self._stale(older_than_s))
+        return sum(1 for _ in self._stale(older_than_s, parts_idle_s))
 
-    def _stale(self, older_than_s: float) -> Iterator[Path]:
-        limit = time.time() - older_than_s
+    def _stale(self, older_than_s: float, parts_idle_s: float = PARTS_IDLE_S) -> Iterator[Path]:
         for path in names_in(self._staging):
-            with contextlib.suppress(FileNotFoundError):
-                if path.name not in self._open_uploads and path.lstat().st_mtime < limit:
-                    yield path
+            if path.name not in self._open_uploads and self._is_stale(path, older_than_s, parts_idle_s):
+                yield path
 
-    def _drop(self, path: Path, older_than_s: float) -> bool:
+    def _is_stale(self, path: Path, older_than_s: float, parts_idle_s: float) -> bool:
+        """Say whether nobody went on with an upload for so long. Of one in parts its note speaks for all of them."""
+        found = _PART.fullmatch(path.name)
+        if found is not None:
+            with contextlib.suppress(FileNotFoundError):
+                idle_s = time.time() - path.with_name(f"{found[1]}-open").lstat().st_mtime
+                return idle_s > max(older_than_s, parts_idle_s)
+        with contextlib.suppress(FileNotFoundError):
+            return path.lstat().st_mtime < time.time() - older_than_s
+        return False
+
+    def _drop(self, path: Path, older_than_s: float, parts_idle_s: float) -> bool:
         """Remove a staging file unless this process or another one is writing it."""
         if plain_size(path) is None:
             return False  # a link, a folder: not ours; `oddities` names it
         with self._guard:
             if path.name in self._open_uploads:
                 return False
+            if path.lstat().st_nlink > 1:  # a blob's second name: the file itself is not ours to open any more
+                remove_file(path)
+                return True
             try:
                 fd = open_staged(path)
             except OSError as exc:
                 raise translated(exc, f"the upload {path.name}") from exc
             try:
-                fresh = os.fstat(fd).st_mtime >= time.time() - older_than_s
+                fresh = not self._is_stale(path, older_than_s, parts_idle_s)
                 if fresh or not try_lock(fd) or not is_at(fd, path):
                     return False
                 remove_file(path)

@@ -11,9 +11,9 @@ from typing import Protocol
 from greenroom.blobs.disk import (
     DiskWatch,
     is_at,
+    make_durable,
     open_staged,
     remove_file,
-    sync,
     translated,
     try_lock,
     write_all,
@@ -181,10 +181,7 @@ class FilesystemUpload:
 
     def _publish(self, digest: str) -> None:
         try:
-            if hasattr(os, "fchmod"):
-                os.fchmod(self._fd, 0o444)
-            os.utime(self._fd if os.utime in os.supports_fd else self._path)  # its age begins when it is published
-            sync(self._fd, "a file", self._blobs.disk)
+            make_durable(self._fd, self._path, self._blobs.disk)
         except OSError as exc:
             # After a failed fsync the page cache may show bytes that the disk does not have (reliability F5).
             self._close("could not be made durable", drop=True)

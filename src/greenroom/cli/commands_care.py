@@ -44,7 +44,8 @@ def gc(session: Session, dry_run: bool, grace: str) -> None:
 
     Bytes of versions stay for good, also of deleted ones; so does what lies in the tree that MLflow's clients upload
     into. What goes: uploads that were never registered, those that nobody went on with, and the kept answers of
-    requests older than a week. Safe at any time, while others push and register.
+    requests older than a week. Safe at any time, while others push and register; parts of an upload stay for five
+    minutes after the last of them, whatever the grace.
 
     \b
     Examples:

@@ -172,7 +172,12 @@ def _table(session: Session, found: Sequence[RunSummary], metrics: Sequence[str]
         return
     keys = list(metrics) or key_metrics(found)
     with busy(out, "reading histories"):
-        histories = _histories(session.registry, found, keys)
+        histories, left_out = _histories(session.registry, found, keys)
+    if left_out:
+        out.note(
+            f"The histories of {left_out} runs are too long to be read in time, so no sparklines are shown for them. "
+            "`greenroom runs show RUN` reads one, --limit and --metric ask for less."
+        )
     signs = signs_of(sys.stdout)
     columns = ["Run", "Id", *([] if alone else ["Experiment"]), "Status", "Started", "Took", "User", *keys]
     rows = []
@@ -194,16 +199,21 @@ def key_metrics(found: Iterable[RunSummary]) -> list[str]:
 
 def _histories(
     registry: Registry, found: Sequence[RunSummary], keys: Sequence[str]
-) -> Mapping[tuple[str, str], tuple[float | None, ...]]:
-    """Return a few points of each history; those that take the server too long are left out, not waited for."""
+) -> tuple[Mapping[tuple[str, str], tuple[float | None, ...]], int]:
+    """Return a few points of each history, and of how many runs they are left out: those that take the server too long
+    are not waited for.
+    """
     points: dict[tuple[str, str], tuple[float | None, ...]] = {}
+    left_out = 0
     wanted = [run.id for run in found if any(key in run.metrics for key in keys)]
     for at in range(0, len(wanted), _AT_ONCE):
+        several = wanted[at : at + _AT_ONCE]
         try:
-            told = registry.metric_summaries(wanted[at : at + _AT_ONCE], keys, points=_LIST_WIDTH)
+            told = registry.metric_summaries(several, keys, points=_LIST_WIDTH)
         except InvalidInput as exc:
             if exc.details.get("limit") != "search_time":
                 raise
+            left_out += len(several)
             continue
         points |= {(each.run_id, each.key): each.points for each in told}
-    return points
+    return points, left_out

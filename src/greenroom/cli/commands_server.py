@@ -90,6 +90,13 @@ def _size(context: click.Context, param: click.Parameter, value: str) -> int:
     callback=_size,
     help="How much of the disk (at most a twentieth) stays free of files, so that the log has room; 0: none.",
 )
+@click.option(
+    "--public-url",
+    metavar="URL",
+    envvar="GREENROOM_PUBLIC_URL",
+    default="",
+    help="Where clients find the server, if that is a proxy: https://registry.example.org.",
+)
 @pass_session
 def server(
     session: Session,
@@ -99,6 +106,7 @@ def server(
     lifecycle: str | None,
     database_url: str | None,
     floor: int,
+    public_url: str,
 ) -> None:
     """Serve a registry: API, MLflow's API and web pages.
 
@@ -123,6 +131,7 @@ def server(
             on_ready=_announce,
             database_url=database_url,
             floor_bytes=floor,
+            public_url=public_url,
         )
     except ModuleNotFoundError as exc:
         raise not_installed(exc, "server") from exc

@@ -21,6 +21,7 @@ from greenroom.cli.verbs_show import Printer
 from greenroom.cli.verbs_words import MODELS, is_logged_model, read_version, split_uri
 from greenroom.core.errors import InvalidInput, NotFound
 from greenroom.core.model import Context, Dataset, Parent, Version
+from greenroom.core.remotes import without_credentials
 
 if TYPE_CHECKING:
     from greenroom.client.files import Metadata
@@ -164,7 +165,7 @@ def _note_run(given: Metadata, run_id: str, tracking: str | None) -> None:
     given["context"] = Context(
         git_commit=tags.get("mlflow.source.git.commit"),
         git_branch=tags.get("mlflow.source.git.branch"),
-        git_remote=tags.get("mlflow.source.git.repoURL"),
+        git_remote=without_credentials(tags.get("mlflow.source.git.repoURL")),
         entry_point=tags.get("mlflow.source.name"),
     )
 

@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from greenroom.core.model import Context
+from greenroom.core.remotes import without_credentials
 
 _BUDGET_S = 3.0  # for all questions to git together
 _MAX_DIFF = 32 << 20
@@ -42,7 +42,7 @@ def collect(
     return Context(
         git_commit=commit,
         git_branch=git.text("symbolic-ref", "--short", "-q", "HEAD") if inside else None,
-        git_remote=_without_credentials(git.text("remote", "get-url", "origin")) if inside else None,
+        git_remote=without_credentials(git.text("remote", "get-url", "origin")) if inside else None,
         git_dirty_digest=git.dirty_digest() if inside else None,
         entry_point=_entry_point(cwd or Path.cwd()) if trained_here else None,
         python=platform.python_version() if trained_here else None,
@@ -91,17 +91,6 @@ class _Git:
         except (OSError, ValueError, subprocess.SubprocessError):
             return None
         return done.stdout if done.returncode == 0 and len(done.stdout) <= _MAX_DIFF else None
-
-
-def _without_credentials(remote: str | None) -> str | None:
-    """Drop user and password from a remote; None for one that cannot be read. `git@host:path` holds no secret."""
-    if remote is None or "://" not in remote:
-        return remote
-    try:
-        parts = urlsplit(remote)
-    except ValueError:
-        return None
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _entry_point(cwd: Path) -> str | None:

@@ -101,7 +101,8 @@ class Application:
         method = scope["method"]
         guards.check_method(method)
         guards.check_framing(headers)
-        guards.check_origin(method, scope["scheme"], headers)
+        guards.check_origin(method, scope["scheme"], headers, self._settings.public_url)
+        scope["greenroom.public_url"] = self._settings.public_url
         return path
 
     def _admit(self, scope: Scope, route: Route, params: dict[str, Any], request_id: str) -> None:

@@ -10,9 +10,10 @@ import asyncio
 import hashlib
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from starlette.requests import ClientDisconnect
@@ -115,7 +116,11 @@ async def receive_one_of(request: HTTPRequest, blobs: BlobStore, key: str, numbe
     NotFound when the upload has ended, RateLimited, StorageFull.
     """
     part = Part(f"whole-{uuid.uuid4().hex}", None, None, resumable=False)
-    async with _receiving(request, blobs, part) as (shop, upload):
+
+    def begin() -> BlobUpload:
+        return blobs.part(key, number, _coming(request))
+
+    async with _receiving(request, blobs, part, begin) as (shop, upload):
         return await shop.run(upload.finish_as_part, key, number)
 
 
@@ -127,13 +132,15 @@ async def declare(request: HTTPRequest, registry: Registry, digest: str, size: i
 
 
 @asynccontextmanager
-async def _receiving(request: HTTPRequest, blobs: BlobStore, part: Part) -> AsyncIterator[tuple[Workshop, BlobUpload]]:
+async def _receiving(
+    request: HTTPRequest, blobs: BlobStore, part: Part, begin: Callable[[], BlobUpload] | None = None
+) -> AsyncIterator[tuple[Workshop, BlobUpload]]:
     """Stage the whole body and hand over the upload to be finished; close it in the right way whatever happens."""
     _require_room(request, part)
     shop = workshop(blobs)
     shop.enter(part.upload_id)
     try:
-        upload = await _opened(shop, blobs, part.upload_id, _coming(request))
+        upload = await _opened(shop, begin or partial(blobs.upload, part.upload_id, _coming(request)))
         try:
             _require_offset(upload.received, part)
             await _stage_body(request, shop, upload, part)
@@ -148,8 +155,8 @@ async def _receiving(request: HTTPRequest, blobs: BlobStore, part: Part) -> Asyn
         shop.leave(part.upload_id)
 
 
-async def _opened(shop: Workshop, blobs: BlobStore, upload_id: str, coming: int) -> BlobUpload:
-    opening = shop.run(blobs.upload, upload_id, coming)
+async def _opened(shop: Workshop, begin: Callable[[], BlobUpload]) -> BlobUpload:
+    opening = shop.run(begin)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:

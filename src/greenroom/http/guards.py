@@ -13,7 +13,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
@@ -37,6 +37,11 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ANY_HOST_PATHS = frozenset({"/health", "/version", "/ready"})
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
+_PUBLIC = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>(?:/[a-z0-9_~-][a-z0-9._~-]*)*/?)",
+    re.IGNORECASE,
+)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _ONCE = frozenset(
     {b"host", b"content-length", b"content-type", b"transfer-encoding", b"origin", b"authorization", b"idempotency-key"}
@@ -53,12 +58,15 @@ class HTTPSettings:
     """What the operator decides about the HTTP side.
 
     `host` is the address listened on; it and `allowed_hosts` are what Host may say beside the loopback names. An entry
-    with a port (`registry.example.org:8443`) holds for that port, one without for any.
+    with a port (`registry.example.org:8443`) holds for that port, one without for any. `public_url` is where clients
+    find this server when that is somewhere else, behind a proxy: it is in the addresses that they are given, and its
+    host and its origin are ours. No slash at its end; "" is none.
     """
 
     host: str = "127.0.0.1"
     allowed_hosts: tuple[str, ...] = ()
     target_bytes: int = bound("target")
+    public_url: str = ""
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -78,6 +86,7 @@ def host_rule(settings: HTTPSettings) -> Callable[[bytes | None], None]:
     """Return the check of the Host header: InvalidInput if it is none, Forbidden if it names another server."""
     bound = f"[{settings.host.strip('[]')}]" if ":" in settings.host else settings.host
     allowed = LOOPBACK_NAMES | {host.lower() for host in (bound, *settings.allowed_hosts)}
+    allowed |= {urlsplit(settings.public_url).netloc} - {""}
     known: set[bytes] = set()  # Host values that passed; at most a few, as only allowed names get in
 
     def check(host: bytes | None) -> None:
@@ -105,19 +114,39 @@ def _parse_host(host: bytes | None) -> tuple[str, str | None]:
     return match[1].lower(), match[2]
 
 
-def check_origin(method: str, scheme: str, headers: Mapping[bytes, bytes]) -> None:
+def check_origin(method: str, scheme: str, headers: Mapping[bytes, bytes], public_url: str = "") -> None:
     """Raise Forbidden for a write that a browser sends from a page of another origin (scheme, host or port)."""
     origin = headers.get(b"origin")
     if origin is None or method not in UNSAFE:
         return
     own = f"{scheme}://{headers.get(b'host', b'').decode('latin-1')}".lower()
     given = origin.decode("latin-1").lower()
+    if public_url and given == _origin_of(public_url):
+        return
     default = _DEFAULT_PORTS.get(scheme, "")
     if given.removesuffix(default) != own.removesuffix(default):
         raise Forbidden(
             "This write comes from a page of another origin.",
             hint="Writes are taken from this server's own pages and from programs that send no Origin header.",
         )
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def parse_public_url(text: str) -> str:
+    """Return the address under which clients find the server, in its one form. Raises InvalidInput for what is none."""
+    found = _PUBLIC.fullmatch(text)
+    if found is None or int(found["port"] or 0) > 65_535:
+        raise InvalidInput(
+            f"{shown(text)!r} cannot be a public URL.",
+            hint="Write it like https://registry.example.org or https://example.org:8443/greenroom.",
+        )
+    scheme, host, port = found["scheme"].lower(), found["host"].lower(), f":{found['port']}" if found["port"] else ""
+    port = "" if port == _DEFAULT_PORTS[scheme] else port
+    return f"{scheme}://{host}{port}{found['path'].rstrip('/')}"
 
 
 def check_method(method: str) -> None:

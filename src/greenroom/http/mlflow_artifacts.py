@@ -211,7 +211,8 @@ async def _get_of_version(registry: Registry, http: HTTPRequest) -> Response:
 async def _get_of_run(registry: Registry, http: HTTPRequest) -> Response:
     """Send one file of a run, for browsers."""
     path = check_path(decode_path(_query(http, "path")))
-    run: Run = await _ask(registry, http, "get_run", RunNamed(_query(http, "run_id")))
+    either = "run_uuid" if not http.query_params.get("run_id") and "run_uuid" in http.query_params else "run_id"
+    run: Run = await _ask(registry, http, "get_run", RunNamed(_query(http, either)))
     root = tree_path(run.artifact_uri)
     if root is None:
         text = f"The files of run {run.id} are not stored here but at '{shown(run.artifact_uri)}'."

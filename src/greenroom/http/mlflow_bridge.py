@@ -14,6 +14,7 @@ from typing import Final
 from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Actor, Context
 from greenroom.core.names import check_actor_name, shown
+from greenroom.core.remotes import without_credentials
 from greenroom.http.access import ANONYMOUS
 
 METRIC_TAG: Final = "greenroom.metric."
@@ -31,7 +32,7 @@ def facts_of_tags(tags: Mapping[str, str]) -> tuple[dict[str, float], dict[str, 
     context = Context(
         git_commit=tags.get("mlflow.source.git.commit") or None,
         git_branch=tags.get("mlflow.source.git.branch") or None,
-        git_remote=tags.get("mlflow.source.git.repoURL") or None,
+        git_remote=without_credentials(tags.get("mlflow.source.git.repoURL")) or None,
         entry_point=tags.get("mlflow.source.name") or None,
     )
     return metrics, params, context

@@ -34,13 +34,12 @@ from greenroom.http.access import PUBLIC
 from greenroom.http.bytes_in import declare, receive_one_of
 from greenroom.http.mlflow_artifacts import PREFIXES, bound_to, writable
 from greenroom.http.problem import JSONAnswer, json_bytes
-from greenroom.http.routing import Route, Wire, actor_of, read_body, request_of
+from greenroom.http.routing import Route, Wire, actor_of, own_url, read_body, request_of
 from greenroom.http.workshop import workshop
 from greenroom.services import commands as c
-from greenroom.services.ports import Parts, Registry
+from greenroom.services.ports import PARTS_IDLE_S, Parts, Registry
 
 MOST_PARTS: Final = 10_000
-LEASE_S: Final = 300.0
 LONGEST_S: Final = 24 * 3600
 PURPOSE: Final = "part"
 _SERVER = Actor("greenroom", verified=True)
@@ -112,7 +111,7 @@ async def _create(registry: Registry, http: HTTPRequest) -> Response:
     await workshop(registry.blobs).run(registry.blobs.begin_parts, key, count)
     sealing = await registry.call("address_key", c.Nothing(), _SERVER)
     until = int((time.time() + LONGEST_S) * 1000)
-    root = f"{http.url.scheme}://{http.headers['host']}{PREFIXES[0]}/mpu/parts/{key}"
+    root = f"{own_url(http)}{PREFIXES[0]}/mpu/parts/{key}"
     credentials = [
         {
             "url": f"{root}/{number}?until={until}&seal={seal(sealing, PURPOSE, key, number, until=until)}",
@@ -134,8 +133,8 @@ async def _put_part(registry: Registry, http: HTTPRequest) -> Response:
     state = await _state(registry, key)
     if state is None or state.done:
         raise _no_upload()
-    if state.idle_s > LEASE_S:
-        text = f"The time of this address is over: no part of the upload arrived for {LEASE_S:g} s."
+    if state.idle_s > PARTS_IDLE_S:
+        text = f"The time of this address is over: no part of the upload arrived for {PARTS_IDLE_S:g} s."
         raise Forbidden(text, hint="Begin the upload again.")
     digest = await receive_one_of(http, registry.blobs, key, int(number))
     return Response(status_code=200, headers={"etag": f'"{hex_of(digest)}"', "content-length": "0"})

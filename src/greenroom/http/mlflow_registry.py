@@ -18,7 +18,7 @@ from greenroom.core.names import check_alias, check_stage_name, parse_version, s
 from greenroom.http import mlflow_wire as wire
 from greenroom.http.mlflow_bridge import author_of, facts_of_tags
 from greenroom.http.problem import JSONAnswer, json_bytes
-from greenroom.http.routing import Route, Wire, actor_of, read_body, request_of
+from greenroom.http.routing import Route, Wire, actor_of, own_url, read_body, request_of
 from greenroom.services import answers as a
 from greenroom.services import commands as c
 from greenroom.services.ports import Registry
@@ -96,6 +96,8 @@ async def _not_found(call: Call, exc: NotFound) -> NotFound | InvalidInput:
     kind, model = details.get("kind"), details.get("model")
     if kind == "stage":
         return await _unknown_stage(call, exc)
+    if kind == "version" and "alias" in details:  # of a source: `models:/NAME@ALIAS`
+        return InvalidInput(wire.alias_not_found(str(details["alias"])), **details)
     if kind == "version" and details.get("version") is not None:
         return NotFound(wire.version_not_found(str(model), details["version"]), **details)
     if kind == "model" and model == call.name and "version" in call.given:
@@ -178,7 +180,7 @@ async def _update_model(call: Call) -> Body:
 
 async def _rename_model(call: Call) -> Body:
     new_name = call.given["new_name"]
-    if new_name == call.name:  # succeeds on a stock server, and changes nothing
+    if new_name == call.name:  # succeeds on a stock server, and gives new times only
         return await _get_model(call)
     model = await call.do("rename_model", c.RenameModel(call.name, new_name))
     return {"registered_model": await _rendered(call, model)}
@@ -334,7 +336,7 @@ async def _download_uri(call: Call) -> Body:
             version = await call.do("get_version", c.VersionNamed(parent.model, parent.version))
         except NotFound:  # renamed or deleted: its name is all that is known
             break
-    return {"artifact_uri": download_uri(version, str(call.http.base_url))}
+    return {"artifact_uri": download_uri(version, f"{own_url(call.http)}/")}
 
 
 def download_uri(version: Version, base_url: str) -> str:

@@ -37,6 +37,14 @@ OUT: Final[dict[str, tuple[str, ...]]] = {
     "the AI gateway": ("/api/3.0/mlflow/gateway", "/ajax-api/3.0/mlflow/gateway", "/gateway"),
     "jobs": ("/api/3.0/mlflow/jobs", "/ajax-api/3.0/mlflow/jobs", "/api/3.0/jobs", "/ajax-api/3.0/jobs"),
     "webhooks": ("/api/2.0/mlflow/webhooks", "/ajax-api/2.0/mlflow/webhooks"),
+    "sampled metric histories": (
+        "/api/{v}/mlflow/metrics/get-history-bulk-interval",
+        "/ajax-api/{v}/mlflow/metrics/get-history-bulk-interval",
+    ),
+    "lists of data sets": (
+        "/api/{v}/mlflow/experiments/search-datasets",
+        "/ajax-api/{v}/mlflow/experiments/search-datasets",
+    ),
     "workspaces": ("/api/3.0/mlflow/workspaces", "/ajax-api/3.0/mlflow/workspaces"),
     "GraphQL": ("/graphql",),
 }

@@ -148,7 +148,7 @@ async def _create_run(call: Call) -> Body:
     command = c.CreateRun(
         secrets.token_hex(16),
         secrets.randbits(48),
-        read.read_experiment_id(given["experiment_id"] or "0"),
+        read.read_experiment_id(given["experiment_id"]),
         given["run_name"] or None,
         given["user_id"] or "",
         given["start_time"],

@@ -44,7 +44,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         _POST,
         f"{_R}/create",
         "log",
-        (*_may("experiment_id", "user_id", "run_name"), Field("start_time", Kind.INTEGER), *_TAGS),
+        (*_EXPERIMENT, *_may("user_id", "run_name"), Field("start_time", Kind.INTEGER), *_TAGS),
     ),
     Endpoint("get_run", _GET, f"{_R}/get", "read", _RUN),
     Endpoint(

@@ -57,6 +57,15 @@ def request_of(request: HTTPRequest) -> Request:
     return identity
 
 
+def own_url(request: HTTPRequest) -> str:
+    """Return where clients find this server, without a slash at the end: for the addresses that they are given.
+
+    What the operator said, else what this request says; never what a proxy's header says, which anybody may send.
+    """
+    public: str = request.scope["greenroom.public_url"]
+    return public or f"{request.scope['scheme']}://{request.headers['host']}"
+
+
 async def read_body(request: HTTPRequest) -> bytes:
     """Return the whole body. Raises TooLarge over the route's limit, before and while reading; 415 for an encoded
     body.

@@ -120,14 +120,14 @@ def snapshot_folder(tx: ReadTx, ask: c.SnapshotFolder, actor: Actor) -> a.Folder
 
 def put_upload(tx: WriteTx, ask: c.PutUpload, actor: Actor) -> None:
     """Put a stored blob under a path. Raises InvalidInput when a folder is there, or a file is where a folder must
-    be; Conflict while the blob is being deleted.
+    be; Conflict while the blob is being deleted, and when it was.
     """
     path, digest = check_path(ask.path), parse_digest(ask.digest)
     blob = tx.find_blob(digest)
     if blob is not None and blob[1] == "deleting":
         raise being_deleted(digest)
-    if blob is None or blob[1] != "present":
-        raise InvalidInput(f"the blob {digest} is not stored here.", hint="Upload it first.")
+    if blob is None or blob[1] != "present":  # it was, a moment ago: whoever puts a file has just stored it
+        raise Conflict(f"the blob {digest} was just taken away.", hint="Send it again.", digest=digest)
     _require_place(tx, path)
     tx.put_upload(path, digest, blob[0])
 

@@ -13,13 +13,22 @@ from greenroom.core.audit import Entry, Head
 from greenroom.core.model import Actor, Binding, Dataset, LifecycleRevision, Promotion, SlotKind, Tenure
 from greenroom.core.search import Filter, Order
 from greenroom.core.tiles import Tile
-from greenroom.services.ports_bytes import BlobRow, BlobStore, BlobUpload, ByteReads, ByteWrites, Oddity, Parts
+from greenroom.services.ports_bytes import (
+    PARTS_IDLE_S,
+    BlobRow,
+    BlobStore,
+    BlobUpload,
+    ByteReads,
+    ByteWrites,
+    Oddity,
+    Parts,
+)
 from greenroom.services.ports_runs import RunReads
 from greenroom.services.ports_tracking import TrackingReads, TrackingWrites
 
 __all__ = [
-    "BindingRow", "BlobRow", "BlobStore", "BlobUpload", "Desk", "ModelRow", "Oddity", "Parts", "ReadTx", "Registry",
-    "Request", "Signer", "VersionRow", "WriteTx",
+    "PARTS_IDLE_S", "BindingRow", "BlobRow", "BlobStore", "BlobUpload", "Desk", "ModelRow", "Oddity", "Parts",
+    "ReadTx", "Registry", "Request", "Signer", "VersionRow", "WriteTx",
 ]  # fmt: skip
 
 

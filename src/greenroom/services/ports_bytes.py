@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from greenroom.core.digest import Manifest
 from greenroom.core.model import File
@@ -52,6 +52,10 @@ class Oddity:
     message: str
 
 
+PARTS_IDLE_S: Final = 300.0
+"""An upload in parts goes on for so long after its last part: nobody takes its parts away, and more may come."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """An upload in `count` parts, to which nothing came for `idle_s` seconds; `done`: it was put together."""
@@ -84,6 +88,12 @@ class BlobStore(Protocol):
 
     def parts(self, key: str) -> Parts | None:
         """Return how an upload in parts stands; None when there is none, or none any more."""
+
+    def part(self, key: str, number: int, coming: int = 0) -> BlobUpload:
+        """Start part `number` of the upload `key`, of `coming` bytes if that is known; `finish_as_part` keeps it.
+
+        Raises StorageFull, Unavailable.
+        """
 
     def join_parts(self, key: str, digests: Sequence[str]) -> tuple[str, int]:
         """Publish the parts, in order, as one blob; returns its digest and size in bytes. The parts stay.
@@ -122,10 +132,13 @@ class BlobStore(Protocol):
         Only within `collecting`.
         """
 
-    def sweep_staging(self, older_than_s: float) -> int:
-        """Drop staged uploads not touched for so long, but none that is being written; returns how many."""
+    def sweep_staging(self, older_than_s: float, parts_idle_s: float = PARTS_IDLE_S) -> int:
+        """Drop staged uploads not touched for so long, but none that is being written; returns how many.
 
-    def stale_staging(self, older_than_s: float) -> int:
+        The parts of an upload go together: when none arrived for so long, nor for `parts_idle_s`.
+        """
+
+    def stale_staging(self, older_than_s: float, parts_idle_s: float = PARTS_IDLE_S) -> int:
         """Count what `sweep_staging` would drop."""
 
     def oddities(self, older_than_s: float) -> Iterator[Oddity]:

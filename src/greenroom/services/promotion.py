@@ -110,7 +110,6 @@ def delete_alias(tx: WriteTx, ask: c.DeleteAlias, actor: Actor) -> RegisteredMod
     for tenure in held:
         close_tenure(tx, model, tenure, actor, PromotionKind.DELETE)
     if held:
-        tx.update("model", {"id": model.id}, {"updated_at": tx.now})
         tx.record(
             "alias_deleted",
             actor,
@@ -278,8 +277,9 @@ def _move(tx: WriteTx, case: _Case, decision: Decision, held: tuple[Tenure, ...]
             # it goes on from there; only who is displaced by a rollback was rolled back from
             close_tenure(tx, case.model, stage, case.actor, PromotionKind.PROMOTE)
         open_tenure(tx, case.model, case.row.version, case.slot, case.actor, reason=case.reason, promotion=tx.seq)
-    tx.update("version", {"model_id": case.model.id, "version": case.row.version}, {"updated_at": tx.now})
-    tx.update("model", {"id": case.model.id}, {"updated_at": tx.now})
+    if case.slot.kind is SlotKind.STAGE:  # an alias points at a version and is no change of it, as on a stock server
+        tx.update("version", {"model_id": case.model.id, "version": case.row.version}, {"updated_at": tx.now})
+        tx.update("model", {"id": case.model.id}, {"updated_at": tx.now})
 
 
 def _send_on(tx: WriteTx, case: _Case, version: int, to: str | None) -> None:

@@ -61,7 +61,7 @@ def _parent(tx: ReadTx, parent: Parent | None) -> Parent | None:
 
 def _by_kind(tx: ReadTx, source: Source, ask: c.RegisterVersion) -> Origin:
     if source.kind is SourceKind.MODELS and source.ref is not None:
-        return _from_version(tx, source.ref)
+        return _from_version(tx, source.text, source.ref)
     if source.kind is SourceKind.UPLOAD:
         return Origin(_uploaded(tx, source.path or ""), source.text, *maker_of(tx, source.path or ""))
     if source.kind is SourceKind.RUN:
@@ -105,9 +105,18 @@ def _is_prompt(tx: ReadTx, ask: c.RegisterVersion) -> bool:
     return PROMPT_TAG in ask.tags or (model is not None and PROMPT_TAG in tx.model_tags(model.id))
 
 
-def _from_version(tx: ReadTx, ref: ModelRef) -> Origin:
-    """The files of another version are shared by digest; where they came from comes along."""
+def _from_version(tx: ReadTx, text: str, ref: ModelRef) -> Origin:
+    """The files of another version are shared by digest; where they came from comes along.
+
+    Raises NotFound, and InvalidInput for a prompt, which has no files.
+    """
     model = get_model(tx, ref.model)
+    if tx.model_tags(model.id).get(PROMPT_TAG, "").lower() == "true":
+        raise InvalidInput(
+            f"Invalid model version source: '{text}'. Prompt versions cannot be used as model version sources.",
+            hint="Register the prompt's text again under the other name.",
+            source=text,
+        )
     row = get_version(tx, model, _number(tx, model, ref))
     files = tx.manifest_files(row.manifest) if row.manifest else None
     return Origin(
@@ -129,7 +138,11 @@ def _number(tx: ReadTx, model: ModelRow, ref: ModelRef) -> int:
     if found is None:
         wanted = f"alias {ref.alias!r}" if ref.alias is not None else f"version in {ref.stage}"
         raise NotFound(
-            f"model {model.name!r} has no {wanted}.", hint="Name a version.", kind="version", model=model.name
+            f"model {model.name!r} has no {wanted}.",
+            hint="Name a version.",
+            kind="version",
+            model=model.name,
+            **({} if ref.alias is None else {"alias": ref.alias}),
         )
     return found
 

@@ -35,15 +35,16 @@ def create_experiment(tx: WriteTx, ask: c.CreateExperiment, actor: Actor) -> Exp
     check_count("tags", ask.tags)
     check_experiment_name(ask.name)
     tags = [_tag(key, value) for key, value in ask.tags.items()]
+    location = check_location(ask.artifact_location) if ask.artifact_location else None
     _refuse_taken(tx, ask.name)
     number = tx.next_of("experiment")
-    tx.put("experiment", _row(tx, number, ask.name, ask.artifact_location))
+    tx.put("experiment", _row(tx, number, ask.name, location))
     tx.put_many("experiment_tag", [{"experiment_id": number, **tag} for tag in tags])
     return _view(tx, number)
 
 
 def _row(tx: WriteTx, id: int, name: str, location: str | None) -> dict[str, int | str]:
-    place = check_location(location) if location else f"{ROOT}{id}"
+    place = location or f"{ROOT}{id}"
     return {"id": id, "name": name, "artifact_location": place, "created_at": tx.now, "updated_at": tx.now}
 
 

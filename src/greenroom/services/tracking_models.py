@@ -38,11 +38,11 @@ def create_logged_model(tx: WriteTx, ask: c.CreateLoggedModel, actor: Actor) -> 
     known = tx.find_logged_model(ask.id)
     if known is not None:
         return _view(tx, known)
-    experiment = active_experiment(tx, ask.experiment_id)
+    name = check_logged_model_name(ask.name) if ask.name is not None else run_name(ask.random)
     row = {
         "id": ask.id,
-        "experiment_id": experiment.id,
-        "name": check_logged_model_name(ask.name) if ask.name is not None else run_name(ask.random),
+        "experiment_id": active_experiment(tx, ask.experiment_id).id,
+        "name": name,
         "status": ModelStatus.PENDING.value,
         "model_type": check_text(ask.model_type or "", "model_type", NAME_LENGTH),
         "source_run_id": check_text(ask.source_run_id or "", "source_run_id", NAME_LENGTH),

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Actor, Context, Dataset
 from greenroom.core.names import check_actor_name, check_dataset_name, check_param_value
+from greenroom.core.remotes import without_credentials
 from greenroom.core.tracking import DatasetInput, ModelOutput, newest
 from greenroom.core.tracking_names import is_model_id, is_run_id, tree_path
 from greenroom.services import commands as c
@@ -135,10 +136,12 @@ def facts_of(tx: ReadTx, run_id: str | None, model_id: str | None) -> Facts:
 
 
 def context_of(tags: Mapping[str, str]) -> Context:
-    """Return the code that a run's tags name, as far as a version can hold it."""
+    """Return the code that a run's tags name, as far as a version can hold it: without secrets."""
     code = (tags.get(tag, "") for tag in _CODE)
     commit, branch, remote, entry = (text if _fits(check_param_value, text) else None for text in code)
-    return Context(git_commit=commit, git_branch=branch, git_remote=remote, entry_point=entry)
+    return Context(
+        git_commit=commit, git_branch=branch, git_remote=without_credentials(remote) or None, entry_point=entry
+    )
 
 
 def _run_facts(run: RunRow | None, tags: Mapping[str, str]) -> dict[str, Any]:

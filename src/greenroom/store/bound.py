@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from greenroom.core.search import Op
+
+_SMALL = {ord(letter): ord(letter.lower()) for letter in ascii_uppercase}
 
 
 class Bound:
@@ -22,10 +25,18 @@ class Bound:
         self.params[name] = value
         return self._mark(name)
 
+    def bind_lower(self, text: str) -> str:
+        """Return the mark of a new parameter that holds `text` as LOWER makes it of a column: A to Z only.
+
+        PostgreSQL lowers a parameter by the language of the database, and a column of ours by none: not even a text
+        would be LIKE itself.
+        """
+        return self.bind(text.translate(_SMALL))
+
     def compare(self, column: str, op: Op, value: Any) -> str:
         """Return the condition that `column` stands in the relation `op` to `value`."""
         if op is Op.ILIKE:
-            return f"LOWER({column}) LIKE LOWER({self.bind(value)})"
+            return f"LOWER({column}) LIKE {self.bind_lower(value)}"
         if op in (Op.IN, Op.NOT_IN):
             return f"{column} {op.value} ({', '.join(self.bind(each) for each in value)})"
         return f"{column} {op.value} {self.bind(value)}"

@@ -57,7 +57,9 @@ class _Builder(Bound):
             if field.key in _SLOT_FIELDS:
                 self.conditions.append(self._holds(field.key, op, comparison.value))
             else:
-                self.conditions.append(self.compare(self._fields[field.key], op, comparison.value))
+                self.conditions.append(
+                    self.compare(self._column(field.key, op, comparison.value), op, comparison.value)
+                )
             return
         table = "model_tag" if tags.startswith("p.model_id = m.id") else _PARTS[field.entity]
         key = self.bind(field.key)
@@ -66,10 +68,16 @@ class _Builder(Bound):
             f"AND {self.compare('p.value', op, comparison.value)})"
         )
 
+    def _column(self, key: str, op: Op, value: Any) -> str:
+        """A version without a run has the run "": it is other than every run. Asked for one run, an index helps."""
+        column = self._fields[key]
+        one_run = op in (Op.EQ, Op.IN) and "" not in (value if isinstance(value, tuple) else (value,))
+        return column if key != "run_id" or one_run else f"COALESCE({column}, '')"
+
     def _holds(self, kind: str, op: Op, value: Any) -> str:
         """A version holds one stage and many aliases, so "is not" means: holds none of these."""
         names = value if isinstance(value, tuple) else (value,)
-        listed = ", ".join(f"LOWER({self.bind(name)})" for name in names)
+        listed = ", ".join(self.bind_lower(name) for name in names)
         negated = "NOT " if op in (Op.NE, Op.NOT_IN) else ""
         return (
             f"{negated}EXISTS (SELECT 1 FROM tenure t WHERE t.model_id = v.model_id AND t.version = v.version "

@@ -73,6 +73,8 @@ run = table(
     CheckConstraint("status IN ('RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED')", name="status"),
 )
 Index("ix_run_experiment", run.c.experiment_id, run.c.start_time, run.c.id)
+Index("ix_run_start", run.c.start_time, run.c.id)  # the newest runs of all experiments
+Index("ix_run_name", run.c.name, run.c.start_time)
 run_tag = _pairs("run_tag", key("run_no", BigInteger), _of_run())
 run_param = _pairs("run_param", key("run_no", BigInteger), _of_run())
 

@@ -66,9 +66,11 @@ class _Query(Bound):
             if op in _OPS:
                 self.conditions.append(f"{_OPS[op]} {found})")
                 return
-            if field.entity is Entity.METRIC:
-                found += f" AND p.is_nan = 0{extra}"
-            self.conditions.append(f"EXISTS {found} AND {self.compare('p.value', op, comparison.value)})")
+            compared = self.compare("p.value", op, comparison.value)
+            if field.entity is Entity.METRIC:  # NaN is other than every number, and in no other relation to any
+                compared = f"(p.is_nan = 1 OR {compared})" if op is Op.NE else f"p.is_nan = 0 AND {compared}"
+                found += extra
+            self.conditions.append(f"EXISTS {found} AND {compared})")
 
     def _used(self, key: str, op: Op, value: Any) -> str:
         column = "p.context" if key == "context" else f"d.{key}"

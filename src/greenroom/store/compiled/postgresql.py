@@ -53,6 +53,8 @@ DDL: tuple[str, ...] = (
     'CREATE INDEX ix_manifest_entry_digest ON manifest_entry (digest, manifest)',
     'CREATE INDEX ix_model_tag_key ON model_tag (key, substr(value, 1, 200))',
     'CREATE INDEX ix_run_experiment ON run (experiment_id, start_time, id)',
+    'CREATE INDEX ix_run_name ON run (name, start_time)',
+    'CREATE INDEX ix_run_start ON run (start_time, id)',
     'CREATE INDEX ix_upload_digest ON upload (digest)',
     'CREATE INDEX ix_version_created ON version (created_at, model_id, version)',
     'CREATE INDEX ix_version_manifest ON version (manifest)',
