@@ -13,7 +13,9 @@ PYTEST_ARGS ?=
 # How much of the long sizes `make nightly` takes, and never less than every run does.
 SCALE ?= 1
 BENCH_ARGS ?=
-# How many seeds `make differential` takes, with how many requests each; SEED=N names the first one.
+# How many seeds `make differential` takes, with how many requests each; SEED=N names the first one. AGAINST names the
+# servers: stock (ours and a stock one), self (two of ours), postgres (ours on either database), peers (two stock ones).
+AGAINST ?= stock
 SEEDS ?= 1
 CALLS ?= 20000
 SEED ?=
@@ -68,8 +70,8 @@ bench: .venv/.self .venvs/mlflow3/.self ## Measure side by side with a stock MLf
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 .PHONY: differential
-differential: .venv/.self .venvs/mlflow3/.self ## Send random requests to a stock MLflow server and to ours, compare (SEEDS=, CALLS=)
-	$(BIN)/python -m tests.differential.run --seeds $(SEEDS) --calls $(CALLS) $(if $(SEED),--seed $(SEED))
+differential: .venv/.self .venvs/mlflow3/.self ## Send random requests to a stock MLflow server and to ours, compare (AGAINST=, SEEDS=, CALLS=)
+	$(BIN)/python -m tests.differential.run --against $(AGAINST) --seeds $(SEEDS) --calls $(CALLS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: nightly
 nightly: install ## Run the long form of every test (many hours; SCALE=0.02 for a part of it) and write its figures down

@@ -16,12 +16,17 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 _LABEL = re.compile(r"«([a-z]+):?(\w*)»")
+_READING = ("search_", "get_", "find_", "list_", "metric_", "latest_", "download_")
 API = "/api/2.0/mlflow"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request. `query` and `body` hold labels; bytes are sent as they are. `label` names what it makes."""
+    """One request. `query` and `body` hold labels; bytes are sent as they are. `label` names what it makes.
+
+    `faults` says what was made wrong on purpose: `key`, `text`, `filter`, `order`, `location`, `name`, `twice`, `size`,
+    `source`, or `spoiled` for anything at all. Without one, no refusal of ours alone is excused.
+    """
 
     operation: str
     method: str
@@ -30,6 +35,12 @@ class Call:
     body: Any = None
     label: str = ""
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
+    faults: frozenset[str] = frozenset()
+
+    @property
+    def reads(self) -> bool:
+        """Whether nothing changes by it, whatever the answer."""
+        return self.operation.startswith(_READING)
 
     def __str__(self) -> str:
         target = self.path + ("?" + "&".join(f"{k}={v}" for k, v in self.query) if self.query else "")

@@ -30,7 +30,7 @@ _ID = re.compile(r"\bm-[0-9a-f]{32}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{32}\b")
 _TIME = re.compile(r"(creation_time|last_update_time|creation_timestamp|last_updated_timestamp)=\d+")
 _RANDOM = re.compile(r"'[a-z]+-[a-z]+-\d{1,4}'")
 _AUTHOR = re.compile(r"user_id='anonymous'")
-_EXPERIMENT = re.compile(r"(experiment_id='|artifacts:/|ids?=)(\d+)")
+_EXPERIMENT = re.compile(r"(experiment_id='|artifacts:/|ids?=|experiment |ID[= ])(\d+)\b")
 KEYS, TEXTS = ("a", "b", "loss", "a b", "x/y"), ("", "v", "V", "it's", "ä", "10", "a\nb")
 STAGES = ("None", "Staging", "Production", "Archived", "production", "Nonsense")
 
@@ -71,6 +71,8 @@ class Sequence:
             return f"{value.error_code}: {self.plain(str(value))}"
         if isinstance(value, (list, tuple)):
             return f"[{', '.join(map(self.shown, value))}] {'more' if getattr(value, 'token', None) else ''}"
+        if hasattr(value, "latest_versions"):  # in no order that is said
+            value.latest_versions.sort(key=lambda each: int(each.version))
         if hasattr(value, "data") and hasattr(value, "info"):
             return self.plain(f"{value.info} {_sorted(value.data.to_dictionary())}")
         return self.plain(repr(value))
@@ -201,7 +203,8 @@ class Sequence:
         return self.client.copy_model_version(f"models:/{name}/{version}", self.name("m"))
 
     def rename(self) -> Any:
-        return self.client.rename_registered_model(self.name("m"), self.name("m"))
+        old, new = self.name("m"), self.name("m")
+        return self.client.rename_registered_model(old, f"{new}-2" if new == old else new)
 
     def delete(self) -> Any:
         return self.client.delete_model_version(*self.version())

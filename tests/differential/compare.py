@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.differential.calls import Answer, Call, Link
-from tests.differential.deliberate import NAMES, Difference, Seen, listed
+from tests.differential.deliberate import NAMES, listed
 from tests.differential.generate import sequence
 from tests.differential.normal import Normal
+from tests.differential.proofs import There, is_absent, two_faults
+from tests.differential.seeing import Difference, Seen, only_ours_sees
 
 _INDEX = re.compile(r"/\d+")
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|«[^»]*»|[\d.]+|=\S+")
 _NUMBERS = itertools.count(1)
-_TRIES = 60
+_TRIES = 40
 
 
 @dataclass
@@ -74,49 +76,68 @@ class Pair:
         self.links = Link(ours), Link(stock)
         self._rule = rule
         self._name = name or f"q{time.time_ns() // 10**6 % 10**9:x}"
+        self._there = There(ours, f"there{self._name}"), There(stock, f"there{self._name}")
         self.tally = Tally()
 
     def close(self) -> None:
-        """Close both connections."""
-        for link in self.links:
+        """Close all connections."""
+        for link in (*self.links, *self._there):
             link.close()
 
     def run(self, calls: Sequence[Call], *, counted: bool = True) -> list[Found]:
         """Return what differs and is not listed.
 
-        A sequence ends where the servers part: behind a listed difference in what was written.
+        A sequence ends where the servers part: behind a difference in what was written.
         """
         prefix = f"{self._name}{next(_NUMBERS)}x"
         for link in self.links:
             link.begin(prefix)
         normals = [Normal(link) for link in self.links]
         differing: list[Found] = []
+        before: Call | None = None
+        one_sided: set[str] = set()  # page tokens that only one of both has
         if counted:
             self.tally.sequences += 1
         for at, call in enumerate(calls):
+            if any(token in f"{call.query}{call.body}" for token in one_sided):
+                continue
             answers = [link.ask(call) for link in self.links]
             plain = [normal.answer(each) for normal, each in zip(normals, answers, strict=True)]
             if counted:
                 self.tally.calls += 1
                 self.tally.operations[call.operation, answers[1].status == 200] += 1
-            found, rows = self._judged(call, *plain)
+            found, rows = self._judged(call, before, *plain)
             differing += [Found(at, call, seen) for seen in found]
             if counted:
                 self.tally.listed.update(row.name for row in rows)
-            if any(row.parts for row in rows) or _parted(call, answers):
+            done = any(each.status == 200 for each in answers)  # what both refuse parts them no further
+            if any(row.parts and (row.behind or (done and not call.reads)) for row in rows):
                 break
+            if _parted(answers):
+                if not call.reads:
+                    break
+                one_sided.add(f"«token:{call.label}»")
+            before = call if answers[0].status != 200 else None
         return differing
 
-    def _judged(self, call: Call, ours: Any, stock: Any) -> tuple[list[Seen], list[Difference]]:
+    def _judged(self, call: Call, before: Call | None, ours: Any, stock: Any) -> tuple[list[Seen], list[Difference]]:
         found, rows = [], []
         for path, one, other in differences(ours, stock):
-            seen = Seen(call, path, one, other)
+            seen = Seen(call, path, one, other, before)
             row = self._rule(seen)
-            if row is None:
+            if row is None or (row.two_faults and not self._proven(seen)):
                 found.append(seen)
             else:
                 rows.append(row)
         return found, rows
+
+    def _proven(self, seen: Seen) -> bool:
+        """Say whether both of the faults that the servers name are in the request."""
+        absent = 0 if seen.codes[0] == 404 else 1
+        if absent == 1 and only_ours_sees(seen.text):
+            return is_absent(seen.call, seen.stock_text, self.links[0])
+        text, wanted = (seen.text, seen.stock[1]) if absent == 0 else (seen.stock_text, seen.ours[1])
+        return two_faults(seen.call, self.links[absent], self._there[absent], self.links[1 - absent], text, wanted)
 
     def shrunk(self, calls: Sequence[Call], found: Found) -> tuple[list[Call], Found]:
         """Return the shortest sequence that was found to show the same difference, and what it shows."""
@@ -137,7 +158,7 @@ class Pair:
         return kept, shows
 
 
-def _parted(call: Call, answers: Sequence[Answer]) -> bool:
+def _parted(answers: Sequence[Answer]) -> bool:
     return len({each.status == 200 for each in answers}) > 1
 
 
@@ -160,7 +181,6 @@ class Report:
         tally = self.tally
         good = sum(count for (_, done), count in tally.operations.items() if done)
         lines = [
-            *self.found,
             f"seed {self.seed}: {tally.calls} calls compared in {tally.sequences} sequences, {self.seconds:.0f} s; "
             f"{good} were done, {tally.calls - good} refused; {len({name for name, _ in tally.operations})} operations",
             f"{self.kinds.total()} differences of {len(self.kinds)} kinds that nobody meant; "
@@ -183,9 +203,12 @@ def searched(pair: Pair, seed: int, calls: int, length: int, *, most: int = 12) 
             one = seed * 1_000_003 + number
             number += 1
             made = sequence(one, length)
-            for each in pair.run(made):
-                if not report.kinds[each.kind] and len(report.kinds) < most:
+            found = pair.run(made)
+            first = found[0] if found else None  # what differs behind it may be its consequence
+            for each in found:
+                if each is first and not report.kinds[each.kind] and len(report.kinds) < most:
                     report.found.append(_told(one, *pair.shrunk(made, each)))
+                    print(report.found[-1], flush=True)  # a long run is read while it goes on
                 report.kinds[each.kind] += 1
     finally:
         pair.close()

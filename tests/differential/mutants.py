@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from greenroom.core import tracking_names
+from greenroom.core.errors import InvalidInput, NotFound
 from greenroom.core.search import Op
-from greenroom.http import mlflow_registry, mlflow_tracking_out, mlflow_wire
-from greenroom.services import tracking_experiments, tracking_logging, tracking_searching
+from greenroom.http import mlflow_registry, mlflow_tracking, mlflow_tracking_out, mlflow_wire
+from greenroom.services import tracking_experiments, tracking_logging, tracking_runs, tracking_searching
+from greenroom.store import bound, write_tracking
 from greenroom.store import tracking_searching as statements
 from tests.mlflow.servers import url_said_by
 
@@ -38,14 +40,10 @@ def like_ignores_case() -> None:
     statements._Query.compare = loose
 
 
-def newest_is_last_logged() -> None:
-    """A run shows the point that was logged last, not the newest by step and time."""
-    newest = tracking_logging._newest
-
-    def last(rows: Any) -> Any:
-        return list({row["key"]: row for row in rows}.values()) if rows else newest(rows)
-
-    tracking_logging._newest = last
+def newest_is_oldest() -> None:
+    """Of a batch, a run shows the oldest point of a metric, not the newest by step and time."""
+    rank = write_tracking._rank
+    write_tracking._rank = lambda row: tuple(-part for part in rank(row))
 
 
 def runs_outlive_experiments() -> None:
@@ -93,8 +91,6 @@ def wrong_code() -> None:
     handler = mlflow_registry.HANDLERS["get_by_alias"]
 
     async def answer(call: Any) -> Any:
-        from greenroom.core.errors import InvalidInput, NotFound
-
         try:
             return await handler(call)
         except InvalidInput as exc:
@@ -111,22 +107,59 @@ def stages_in_capitals() -> None:
     )
 
 
+def lower_by_language() -> None:
+    """ILIKE leaves lowering to the database, which lowers a parameter by its language and a column by none."""
+    bound.Bound.bind_lower = lambda self, text: f"LOWER({self.bind(text)})"
+
+
+def absent_instead_of_wrong() -> None:
+    """Whatever is wrong with a point, parameter or tag, the run is said not to be there."""
+    handlers = mlflow_tracking.HANDLERS
+
+    def blaming(handler: Any) -> Any:
+        async def answer(call: Any) -> Any:
+            try:
+                return await handler(call)
+            except InvalidInput as exc:
+                raise NotFound(f"Run with id={call.given.get('run_id')} not found") from exc
+
+        return answer
+
+    for name in ("log_metric", "log_param", "set_tag", "log_batch"):
+        handlers[name] = blaming(handlers[name])  # type: ignore[index]
+
+
+def letters_are_ascii() -> None:
+    """Keys of tags and parameters may hold ASCII letters only."""
+    check = tracking_names.check_key
+
+    def strict(key: str, path: str, what: str) -> str:
+        return check(key if key.isascii() else f"*{key}", path, what)
+
+    tracking_logging.check_key = tracking_runs.check_key = strict
+
+
+# What the table of meant differences must not excuse, though the codes or the words would fit one of its rows.
+NOT_EXCUSED: dict[str, Callable[[], None]] = {
+    each.__name__: each for each in (absent_instead_of_wrong, letters_are_ascii)
+}
+ON_POSTGRES: dict[str, Callable[[], None]] = {"lower_by_language": lower_by_language}
 MUTANTS: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
-        order_ignored, like_ignores_case, newest_is_last_logged, runs_outlive_experiments, params_change, long_keys,
+        order_ignored, like_ignores_case, newest_is_oldest, runs_outlive_experiments, params_change, long_keys,
         nan_is_null, empty_description_left_out, wrong_code, stages_in_capitals,
     )
 }  # fmt: skip
 
 
 @contextlib.contextmanager
-def mutant_server(name: str) -> Iterator[str]:
+def mutant_server(name: str, *options: str) -> Iterator[str]:
     """Run our server with that mistake, on a fresh folder, and give its URL."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         module = [sys.executable, "-m", "tests.differential.mutants", name]
-        command = [*module, "server", "--data", f"{folder}/data", "--port", "0", "--lifecycle", "mlflow"]
+        command = [*module, "server", "--data", f"{folder}/data", "--port", "0", "--lifecycle", "mlflow", *options]
         with log.open("w") as errors:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
@@ -137,7 +170,7 @@ def mutant_server(name: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    MUTANTS[sys.argv.pop(1)]()
+    (MUTANTS | NOT_EXCUSED | ON_POSTGRES)[sys.argv.pop(1)]()
     from greenroom.cli.main import main
 
     main()

@@ -17,6 +17,10 @@ _DROPPED = frozenset({"sqlstate", "error_class"})  # which no client reads
 _EXPERIMENTS = frozenset({"experiment_id"})
 _ID = re.compile(r"\bm-[0-9a-f]{32}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{32}\b")
 _RANDOM = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")
+_SQL = re.compile(r"\n\[SQL: .*", re.DOTALL)  # holds times
+_SET = re.compile(r"\{('[^']*'(?:, '[^']*')+)\}")  # comes in another order from every process
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+_CUT = re.compile(r"[0-9a-f]{1,31}\.\.\.(?=['\"])")  # where a text is cut, half an id may be left
 _PLACE = re.compile(r"(mlflow-artifacts:/|/artifacts/|: '|\bid[= ]'?|\bID[= ]'?|experiment '?|artifacts:)(\d+)\b")
 _RUN_PARTS = {"tags": "key", "params": "key", "metrics": "key", "aliases": "alias", "latest_versions": "version"}
 _UNORDERED = frozenset({"aliases", "dataset_inputs", "model_inputs", "model_outputs"})
@@ -42,14 +46,21 @@ class Normal:
             return [self._value(key, each) for each in value]
         if not isinstance(value, dict):
             return "a time" if key in _TIMES and isinstance(value, int) and value > 0 else value
+        if key == "" and isinstance(value.get("metrics"), list):
+            return {"metrics": self._history(value["metrics"])} | {
+                name: self._part(name, each) for name, each in value.items() if name != "metrics"
+            }
         return {name: self._part(name, each) for name, each in value.items() if name not in _DROPPED}
+
+    def _history(self, points: list[Any]) -> list[Any]:
+        """The points of one run have an order that is said; of several runs, it is that of their random ids."""
+        return sorted((self._value("metrics", each) for each in points), key=lambda each: str(each.get("run_id")))
 
     def _part(self, name: str, each: Any) -> Any:
         plain = "a token" if name == "next_page_token" and isinstance(each, str) else self._value(name, each)
         order = _RUN_PARTS.get(name)
         if order and isinstance(plain, list) and all(isinstance(one, dict) for one in plain):
-            if name != "metrics" or not _is_history(plain):
-                plain = sorted(plain, key=lambda one: str(one.get(order)))
+            plain = sorted(plain, key=lambda one: (str(one.get(order)), str(sorted(one.items(), key=str))))
         elif name in _UNORDERED and isinstance(plain, list):
             plain = sorted(plain, key=str)
         return plain
@@ -61,10 +72,11 @@ class Normal:
         if self._link.prefix:
             text = text.replace(self._link.prefix, "«p»")
         text = _ID.sub(lambda found: self._names.get(found[0], "«some id»" if len(found[0]) < 60 else "«digest»"), text)
+        text = _ADDRESS.sub("0x", _SET.sub(_sorted, _SQL.sub("\n[SQL]", text)))
+        text = _CUT.sub("«half an id»...", text)
         text = _PLACE.sub(lambda found: found[1] + self._names.get(found[2], found[2]), text)
         return "«random name»" if _RANDOM.fullmatch(text) and key in ("run_name", "value", "name") else text
 
 
-def _is_history(points: list[dict[str, Any]]) -> bool:
-    """Points of one metric have an order that is said."""
-    return len({point.get("key") for point in points}) == 1 and len(points) > 1
+def _sorted(found: re.Match[str]) -> str:
+    return "{" + ", ".join(sorted(found[1].split(", "))) + "}"

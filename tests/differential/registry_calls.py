@@ -1,4 +1,4 @@
-"""Requests about registered models and their versions, and about files. Part of `generate`."""
+"""Requests about registered models, their versions, and prompts. Part of `generate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from tests.differential.calls import API, Call
 from tests.differential.making import get_call, pages, post
 from tests.differential.words import Pool
 
-ARTIFACTS = "/api/2.0/mlflow-artifacts"
 M, V = f"{API}/registered-models", f"{API}/model-versions"
 
 
@@ -33,7 +32,12 @@ def change_model(pool: Pool) -> Call:
     name = {"name": pool.model_name()}
     roll = pool.rand.randrange(8)
     if roll == 0:
-        return post("rename_model", f"{M}/rename", {**name, "new_name": pool.model_name()})
+        new_name = pool.model_name()  # not the old one: see the table of differences that random requests do not meet
+        return post(
+            "rename_model",
+            f"{M}/rename",
+            {**name, "new_name": f"{new_name}2" if new_name == name["name"] else new_name},
+        )
     if roll == 1 and pool.maybe(0.4):
         return Call("delete_model", "DELETE", f"{M}/delete", body=name)
     if roll < 4:
@@ -44,25 +48,27 @@ def change_model(pool: Pool) -> Call:
     return Call("update_model", "PATCH", f"{M}/update", body=body)
 
 
+_ODD_SOURCES = (
+    "https://example.org/model", "hdfs://h/x", "abfss://a@b/c", "file:///etc", "/tmp/x", "x", "../x", "s3://b/../x",
+    "mlflow-artifacts:/1/«run:c3»/artifacts/m", "models:/«p»m1/99", "models:/«p»m1@champion", "models:/", "runs:/", " ",
+    "dbfs:/x", "gs://b/x", "s3://", "http://[::1", "mlflow-artifacts:/1/../2", "dummy-source",
+)  # fmt: skip
+
+
 def _version(pool: Pool) -> dict[str, Any]:
     return {"name": pool.model_name(), "version": str(pool.rand.choice((1, 1, 1, 2, 2, 3, 4, 9)))}
 
 
 def create_version(pool: Pool) -> Call:
-    sources = (
-        "s3://b/x",
-        "s3://b/y",
-        "https://example.org/model",
-        f"models:/{pool.model_name()}/1",
-        f"models:/{pool.model()}",
-        f"models:/{pool.model()}",
-        f"runs:/{pool.run()}/m",
-    )
+    run, model = pool.run(), pool.model()
+    sources = ("s3://b/x", "s3://b/y", f"models:/{pool.model_name()}/1", f"models:/{model}", f"runs:/{run}/m")
     body: dict[str, Any] = {"name": pool.model_name(), "source": pool.rand.choice(sources)}
-    if body["source"].startswith("runs:"):
-        body["run_id"] = body["source"].split("/")[1]
-    if body["source"].startswith("models:/«") and pool.maybe(0.9):
-        body["model_id"] = body["source"].partition("/")[2]
+    named = {"runs:/": {"run_id": run}, f"models:/{model}": {"model_id": model}}
+    for start, more in named.items():
+        if body["source"].startswith(start) and not pool.wrong("source", 0.1):
+            body |= more
+    if pool.wrong("source", 0.15):
+        body["source"] = pool.rand.choice(_ODD_SOURCES)
     if pool.maybe(0.3):
         body["tags"] = pool.pairs()
     if pool.maybe(0.3):
@@ -97,7 +103,7 @@ def change_version(pool: Pool) -> Call:
 
 
 def aliases(pool: Pool) -> Call:
-    alias = {"alias": pool.rand.choice(w.ALIASES)}
+    alias = {"alias": pool.rand.choice(w.RESERVED if pool.wrong("name", 0.1) else w.ALIASES)}
     roll = pool.rand.randrange(3)
     if roll == 0:
         return post("set_alias", f"{M}/alias", {**_version(pool), **alias})
@@ -135,36 +141,35 @@ def _paging(pool: Pool, orders: Any) -> dict[str, Any]:
     return found | ({"max_results": pool.rand.choice((1, 2, 100))} if pool.maybe(0.6) else {})
 
 
-# --- files ---
-
-_FILES = ("a.txt", "d/b.txt", "d/e/c.json", "ä b.txt", "d", "empty", "a%b.txt", "d/a+b&c.bin")
+# --- prompts: registered models with a tag, and versions whose text is another one ---
 
 
-def _tree(pool: Pool) -> str:
-    run = pool.rand.choice(pool.runs)
-    return f"{pool.exp_of[run]}/«run:{run}»/artifacts" if pool.maybe(0.8) else "«p»loose"
-
-
-def put_file(pool: Pool) -> Call:
-    path = f"{ARTIFACTS}/artifacts/{_tree(pool)}/{pool.rand.choice(_FILES).replace('%', '%25')}"
-    data = pool.rand.choice((b"", b"hello", b"x" * 5000, b"\x00\xff"))
-    return Call("put_file", "PUT", path, body=data, headers=(("Content-Type", "application/octet-stream"),))
-
-
-def get_file(pool: Pool) -> Call:
-    path = f"{ARTIFACTS}/artifacts/{_tree(pool)}/{pool.rand.choice(_FILES).replace('%', '%25')}"
-    return (
-        Call("delete_file" if pool.maybe(0.2) else "get_file", "GET", path)
-        if pool.maybe(0.8)
-        else Call("delete_file", "DELETE", path)
-    )
-
-
-def list_files(pool: Pool) -> Call:
-    if pool.maybe(0.5):
-        folder = pool.rand.choice(("", "d", "d/e", "none", "a.txt"))
-        return get_call("list_files", f"{ARTIFACTS}/artifacts", path=f"{_tree(pool)}/{folder}".rstrip("/"))
-    query = {"run_id": pool.run()} | (
-        {"path": pool.rand.choice(("d", "d/e", "..", "/x", ""))} if pool.maybe(0.5) else {}
-    )
-    return get_call("list_artifacts", f"{API}/artifacts/list", **query)
+def prompts(pool: Pool) -> list[Call]:
+    """Return what a client sends to register a prompt, to look at it and to search."""
+    name = f"«p»{pool.rand.choice(('p1', 'p2', 'm1'))}"
+    text = {"key": "mlflow.prompt.text", "value": pool.text()}
+    kind = {"key": "_mlflow_prompt_type", "value": pool.rand.choice(("text", "chat"))}
+    version = {"name": name, "source": "dummy-source", "tags": [w.PROMPT, text, kind]}
+    if pool.maybe(0.3):
+        version["description"] = pool.text()
+    of = {"key": "_mlflow_experiment_ids", "value": f",{pool.rand.choice((1, 2))},"}
+    like = f"tags.`_mlflow_experiment_ids` ILIKE '%,{pool.rand.choice((1, 2))},%'"
+    clauses = ["tags.`mlflow.prompt.is_prompt` = 'true'", "name LIKE '«p»%'", *([like] * pool.maybe(0.5))]
+    registered = [
+        get_call("get_model", f"{M}/get", name=name),
+        post("create_prompt", f"{M}/create", {"name": name, "description": pool.text(), "tags": [w.PROMPT]}),
+        post("create_prompt_version", f"{V}/create", version),
+        get_call("get_model", f"{M}/get", name=name),
+    ]
+    looked_at = [
+        get_call("get_version", f"{V}/get", name=name, version=pool.rand.choice(("1", "2"))),
+        post("set_model_tag", f"{M}/set-tag", {"name": name, **of}),
+        post("set_alias", f"{M}/alias", {"name": name, "alias": pool.rand.choice(w.ALIASES), "version": "1"}),
+        get_call("get_by_alias", f"{M}/alias", name=name, alias=pool.rand.choice((*w.ALIASES, "latest"))),
+        get_call("search_models", f"{M}/search", filter=" AND ".join(clauses), max_results=pool.rand.choice((1, 100))),
+        get_call("search_versions", f"{V}/search", filter=f"name = '{name}'"),
+        get_call("download_uri", f"{V}/get-download-uri", name=name, version="1"),
+    ]
+    if name == "«p»m1":  # a client does not add prompts to what may be a model
+        return registered[:2]
+    return registered + pool.rand.sample(looked_at, pool.rand.randrange(4))

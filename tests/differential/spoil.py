@@ -19,6 +19,10 @@ _TYPES = ((), (("Content-Type", "text/plain"),), (("Content-Type", "application/
 
 def spoiled(rand: random.Random, call: Call) -> Call:
     """Return a request like `call` with something about it that may be wrong."""
+    return replace(_spoiled(rand, call), faults=call.faults | {"spoiled"})
+
+
+def _spoiled(rand: random.Random, call: Call) -> Call:
     roll = rand.random()
     if call.query and roll < 0.9:
         return replace(call, query=_pairs(rand, call.query))
@@ -64,7 +68,13 @@ def _object(rand: random.Random, body: dict[str, Any]) -> dict[str, Any]:
         return body | {"unknown_field": 1}
     if isinstance(value, list) and value and isinstance(value[0], dict) and value[0] and roll < 0.8:
         at = rand.randrange(len(value))
-        return body | {key: [*value[:at], _object(rand, value[at]) if value[at] else {}, *value[at + 1 :]]}
+        return body | {
+            key: [
+                *value[:at],
+                _object(rand, value[at]) if value[at] and isinstance(value[at], dict) else {},
+                *value[at + 1 :],
+            ]
+        }
     if isinstance(value, dict) and value and roll < 0.8:
         return body | {key: _object(rand, value)}
     return body | {key: _wrong(rand, key)}

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import pytest
 
+from tests.differential.calls import Call
 from tests.differential.compare import Pair, searched
 from tests.differential.deliberate import NAMES, listed, none_listed
-from tests.differential.mutants import MUTANTS, mutant_server
+from tests.differential.mutants import MUTANTS, NOT_EXCUSED, mutant_server
+from tests.differential.run import on_postgres
+from tests.differential.seeing import Seen
 from tests.mlflow import expected_differences
 from tests.mlflow.servers import greenroom_server, run_client, stock_server
+from tests.postgres import database_with_language
 from tests.promises import promise, sized
 from tests.races.kit import SEED
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
 
 CALLS = sized(900, 200_000)
+DATABASE_CALLS = sized(1_200, 200_000)
 CLIENT_CALLS = sized(150, 5_000)
 LENGTH = 60
 MUTANT_CALLS = 6_000
@@ -50,11 +55,22 @@ def alike(ours: list[str], stock: list[str]) -> bool:
     (call, one), (_, other) = ours, stock
     if one == other:
         return True
+    if "too many 500 error responses" in other:
+        return one.startswith(("INVALID_PARAMETER_VALUE: ", "RESOURCE_DOES_NOT_EXIST: "))
     code, _, text = other.partition(": ")
     if not code.isupper() or not one.startswith(f"{code}: "):
         return False
-    known = text.partition(" Error: (")[0].partition("\n")[0].rstrip(" .")
-    return call.startswith("search_") or one.partition(": ")[2].startswith(known)
+    said, text = (_without_code(each) for each in (one, other))
+    seen = Seen(
+        Call(call, "", ""), "", [400, code, said], [400, code, text.partition(" Error: (")[0].partition("\n")[0]]
+    )
+    return call.startswith("search_") or listed(seen) is not None
+
+
+def _without_code(text: str) -> str:
+    """The text without the code in front of it, which clients write twice."""
+    code, _, rest = text.partition(": ")
+    return rest.removeprefix(f"{code}: ")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +80,35 @@ def test_a_wrong_answer_is_found(ours: str, name: str):
     with mutant_server(name) as wrong:
         report = searched(Pair(wrong, ours, none_listed), SEED, MUTANT_CALLS, LENGTH, most=1)
     print(report)
+    assert report.found != []
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if at == 0 else pytest.mark.nightly) for at, name in enumerate(NOT_EXCUSED)]
+)
+def test_a_listed_difference_excuses_no_mistake_that_looks_like_it(stock: str, name: str):
+    with mutant_server(name) as wrong:
+        report = searched(Pair(wrong, stock, listed), SEED, MUTANT_CALLS, LENGTH, most=1)
+    print(report)
+    assert report.found != []
+
+
+def test_sqlite_and_postgresql_answer_alike(ours: str):
+    with on_postgres() as other:
+        report = searched(Pair(ours, other, none_listed), SEED, DATABASE_CALLS, LENGTH)
+    print(report)
+    assert report.found == [], str(report)
+
+
+def test_a_mistake_on_one_database_is_found(ours: str):
+    with mutant_server("lower_by_language", "--database-url", database_with_language()) as wrong:
+        report = searched(Pair(ours, wrong, none_listed), SEED, MUTANT_CALLS, LENGTH, most=1)
+    print(report)
+    assert report.found != []
+
+
+def test_two_servers_that_differ_are_told_apart(ours: str, stock: str):
+    report = searched(Pair(ours, stock, none_listed), SEED, CALLS, LENGTH, most=1)
     assert report.found != []
 
 

@@ -12,14 +12,16 @@ from typing import Any
 Rand = random.Random
 
 KEYS = ("a", "b", "loss", "a b", "x.y", "a/b", "A", "ünï")
+HOT_KEYS, HOT_TEXTS = ("a", "b", "ünï"), ("v", "V", "ä", "Ä")  # most of the time, so that what is asked for is there
 BAD_KEYS = ("", " ", "..", "a/../b", "/a", "a//b", "./a", "a/", "a*b", "a$", "k" * 251, "a\nb", "a\x00b", "😀", "a'b")
-TEXTS = ("", "v", "V", "w x", "10", "0.5", "it's", 'a"b', "a%b", "ä", "日本", "true", "None", "a\nb", "y" * 300)
+TEXTS = ("", "v", "V", "w x", "10", "0.5", "it's", 'a"b', "a%b", "ä", "Ä", "日本", "true", "None", "a\nb", "y" * 300)
 NUMBERS: tuple[Any, ...] = (0, 1, -1, 0.5, -2.25, 1e300, 1e-300, 123456789, "NaN", "Infinity", "-Infinity", "2.5", "7")
 STEPS: tuple[Any, ...] = (0, 1, 2, 3, -1, 10**6, "4")
 STATUSES: tuple[Any, ...] = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED", 1, 3)
 VIEWS: tuple[Any, ...] = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL", 1, 2, 3)
 STAGES = ("None", "Staging", "Production", "Archived", "production", "STAGING")
-ALIASES = ("champion", "challenger", "A-1", "latest", "v1", "Champion")
+ALIASES = ("champion", "challenger", "A-1", "Champion")
+RESERVED = ("latest", "v1", "V2", "LATEST")
 PROMPT = {"key": "mlflow.prompt.is_prompt", "value": "true"}
 WRONG: tuple[Any, ...] = (
     None, "", 0, -1, 5, 1.5, True, False, [], {}, [1], ["a"], [None], [[]], {"a": 1}, "x", " ", "abc", "1", "-1", "1e3",
@@ -38,6 +40,11 @@ class Pool:
     models: list[str] = field(default_factory=list)
     exp_of: dict[str, str] = field(default_factory=dict)
     count: int = 0
+    calm: bool = False
+    """Nothing is wrong on purpose: such sequences go deep, because the servers do not part."""
+    quotes: float = 0.2
+    """How often a key or a value of a filter is in double quotes."""
+    _faults: set[str] = field(default_factory=set)
 
     def label(self) -> str:
         """Return a new label."""
@@ -61,11 +68,11 @@ class Pool:
 
     def exp_name(self) -> str:
         """Return the name of an experiment, one of a few."""
-        return f"«p»{self.rand.choice(('e1', 'e2', 'E1', 'e 3', 'ö'))}"
+        return f"«p»{self.rand.choice(('e1', 'e2', 'E1', 'e 3', 'ö', 'Ö'))}"
 
     def model_name(self) -> str:
         """Return the name of a registered model, one of a few."""
-        return f"«p»{self.rand.choice(('m1', 'm2', 'm 3', 'n.4'))}"
+        return f"«p»{self.rand.choice(('m1', 'm1', 'm1', 'm2', 'm 3', 'n.4'))}"  # one that has several versions
 
     def time(self) -> int:
         """Return a time that no other request of this sequence gives: an order by it says one thing."""
@@ -76,19 +83,39 @@ class Pool:
         """Say yes, that often."""
         return self.rand.random() < chance
 
+    def wrong(self, fault: str, chance: float) -> bool:
+        """Say yes, that often and never in a calm sequence, and note that the request has this fault."""
+        yes = not self.calm and self.maybe(chance)
+        if yes:
+            self._faults.add(fault)
+        return yes
+
+    def faults(self) -> frozenset[str]:
+        """Return what was made wrong since this was last asked."""
+        found = frozenset(self._faults)
+        self._faults.clear()
+        return found
+
     def key(self) -> str:
         """Return a key, rarely a bad one."""
-        return self.rand.choice(BAD_KEYS if self.maybe(0.03) else KEYS)
+        if self.wrong("key", 0.03):
+            return self.rand.choice(BAD_KEYS)
+        return self.rand.choice(HOT_KEYS if self.maybe(0.6) else KEYS)
 
     def text(self) -> str:
         """Return a value of a tag or parameter."""
-        if self.maybe(0.01):
+        if self.wrong("text", 0.01):
             return self.rand.choice(("x", "ä")) * self.rand.choice((5999, 6000, 6001, 8000, 8001))
-        return self.rand.choice(TEXTS)
+        return self.rand.choice(HOT_TEXTS if self.maybe(0.6) else TEXTS)
 
     def pairs(self, most: int = 4) -> list[dict[str, Any]]:
-        """Return tags or parameters."""
-        return [{"key": self.key(), "value": self.text()} for _ in range(self.rand.randrange(most))]
+        """Return tags or parameters, rarely with the same key twice."""
+        count = self.rand.randrange(most)
+        if count > 1 and self.wrong("twice", 0.1):
+            key = self.key()
+            return [{"key": key, "value": self.text()} for _ in range(count)]
+        keys = dict.fromkeys(self.key() for _ in range(count))
+        return [{"key": key, "value": self.text()} for key in keys]
 
 
 # --- filters ---
@@ -96,14 +123,16 @@ class Pool:
 
 def quoted(pool: Pool, text: str) -> str:
     """Return a text in quotes that it does not hold itself."""
-    return f'"{text}"' if "'" in text or (pool.maybe(0.2) and '"' not in text) else f"'{text}'"
+    if "'" in text and not pool.quotes:
+        text = text.replace("'", "")
+    return f'"{text}"' if "'" in text or (pool.maybe(pool.quotes) and '"' not in text) else f"'{text}'"
 
 
 def key_of(pool: Pool, prefix: str, keys: Sequence[str] = KEYS) -> str:
     """Return `tags.key` and its like, quoted where it must be, and sometimes where it need not."""
-    key = pool.rand.choice(keys)
+    key = pool.rand.choice(HOT_KEYS if keys is KEYS and pool.maybe(0.6) else keys)
     if pool.maybe(0.3) or not key.replace("_", "").isalnum() or not key.isascii():
-        mark = "`" if pool.maybe(0.7) else '"'
+        mark = '"' if pool.maybe(1.5 * pool.quotes) else "`"
         return f"{prefix}.{mark}{key}{mark}"
     return f"{prefix}.{key}"
 
@@ -122,7 +151,8 @@ def text_clause(pool: Pool, name: str, values: Sequence[str], *, member: bool, n
     if null and roll < 0.35:
         return f"{name} {pool.rand.choice(('IS NULL', 'IS NOT NULL', 'is null'))}"
     op = pool.rand.choice(_TEXT_OPS)
-    value = pool.rand.choice((*_PATTERNS, *values) if "like" in op.lower() else tuple(values))
+    hot = HOT_TEXTS if values is _FILTER_VALUES and pool.maybe(0.6) else values
+    value = pool.rand.choice(_PATTERNS if "like" in op.lower() and pool.maybe(0.4) else tuple(hot))
     return f"{name} {op} {quoted(pool, value)}"
 
 
@@ -150,7 +180,7 @@ BAD_CLAUSES = (
 def filter_of(pool: Pool, clauses: Sequence[Callable[[Pool], str]], always: str = "") -> str:
     """Return a filter of some clauses; `always` is one that must be in it."""
     found = [pool.rand.choice(clauses)(pool) for _ in range(pool.rand.choice((0, 1, 1, 1, 2, 3)))]
-    if pool.maybe(0.08):
+    if pool.wrong("filter", 0.1):
         found.append(pool.rand.choice(BAD_CLAUSES))
     if always:
         found.append(always)
@@ -178,7 +208,7 @@ RUN_CLAUSES: tuple[Callable[[Pool], str], ...] = (
     lambda pool: number_clause(pool, key_of(pool, pool.rand.choice(("metrics", "metric"))), _FLOATS),
     _keyed(("params", "param", "parameter"), member=False, null=True),
     _keyed(("tags", "tag"), member=False, null=True),
-    _named("run_name", ("r1", "r2", "R1")),
+    _named("run_name", ("r1", "r2", "R1", "Ärger", "ärger", "Ä%")),
     _named("attributes.status", ("RUNNING", "FINISHED", "finished")),
     _named("status", ("RUNNING", "FINISHED")),
     _named("user_id", ("ana", "ben")),
@@ -191,7 +221,7 @@ RUN_CLAUSES: tuple[Callable[[Pool], str], ...] = (
     _named("datasets.context", ("train", "test"), member=True),
 )
 EXP_CLAUSES: tuple[Callable[[Pool], str], ...] = (
-    _named("name", ("«p»e1", "«p»e2", "«p»%", "«p»E%")),
+    _named("name", ("«p»e1", "«p»e2", "«p»%", "«p»E%", "«p»Ö", "«p»ö")),
     _keyed(("tags", "tag"), member=False, null=True),
     _numeric("creation_time", _TIMES),
     _numeric("attribute.last_update_time", _TIMES),
@@ -211,7 +241,6 @@ VERSION_CLAUSES: tuple[Callable[[Pool], str], ...] = (
 )
 LOGGED_CLAUSES: tuple[Callable[[Pool], str], ...] = (
     _named("name", ("l1", "l2", "l%"), member=True),
-    _named("attributes.status", ("READY", "PENDING", "UPLOAD_FAILED"), member=True),
     _keyed(("tags",), member=True, null=False),
     _keyed(("params",), member=True, null=False),
     lambda pool: number_clause(pool, key_of(pool, "metrics"), _FLOATS),
@@ -222,15 +251,21 @@ LOGGED_CLAUSES: tuple[Callable[[Pool], str], ...] = (
 )
 
 _DIRECTIONS = ("", " ASC", " DESC", " asc", " desc")
-BAD_ORDERS = ("foo", "name FOO", "name ASC DESC", "metrics", "name, name", "", "tags.a ASC, name", "metrics.`a", "1")
+BAD_ORDERS = (
+    "foo", "creation_timestamp", "name FOO", "name ASC DESC", "metrics", "name, name", "", "tags.a ASC, name",
+    "metrics.`a", "1",
+)  # fmt: skip
 
 
 def orders_of(pool: Pool, keys: Sequence[Callable[[Pool], str]]) -> list[str]:
     """Return a list of orders."""
     found = [
-        pool.rand.choice(keys)(pool) + pool.rand.choice(_DIRECTIONS) for _ in range(pool.rand.choice((0, 0, 1, 2)))
+        key + pool.rand.choice(_DIRECTIONS)
+        for key in dict.fromkeys(pool.rand.choice(keys)(pool) for _ in range(pool.rand.choice((0, 0, 1, 2))))
     ]
-    return [*found, pool.rand.choice(BAD_ORDERS)] if pool.maybe(0.04) else found
+    if found and pool.wrong("order", 0.03):
+        found.append(found[0].partition(" ")[0])
+    return [*found, pool.rand.choice(BAD_ORDERS)] if pool.wrong("order", 0.05) else found
 
 
 def _word(word: str) -> Callable[[Pool], str]:
@@ -242,7 +277,7 @@ RUN_ORDERS = (
     lambda pool: key_of(pool, "metrics"), lambda pool: key_of(pool, "params"), lambda pool: key_of(pool, "tags"),
 )  # fmt: skip
 EXP_ORDERS = (_word("name"), _word("experiment_id"), _word("creation_time"), _word("last_update_time"))
-MODEL_ORDERS = (_word("name"), _word("timestamp"), _word("last_updated_timestamp"), _word("creation_timestamp"))
+MODEL_ORDERS = (_word("name"), _word("timestamp"), _word("last_updated_timestamp"))
 VERSION_ORDERS = (
     _word("name"), _word("version_number"), _word("creation_timestamp"), _word("last_updated_timestamp"),
 )  # fmt: skip
