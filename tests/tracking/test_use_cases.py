@@ -130,6 +130,13 @@ def test_where_files_are_kept(do: Do, location: str | None, kept: str, files: st
         ("search_runs", c.SearchRuns((0,), page_size=0), InvalidInput, "It must be a positive integer"),
         ("search_runs", c.SearchRuns((0,), page_size=50_001), InvalidInput, "It must be at most 50000"),
         ("search_runs", c.SearchRuns((0,), page_token="x"), InvalidInput, "Invalid page token"),
+        ("search_runs", c.SearchRuns(tuple(range(30_001))), InvalidInput, "30001 experiment_ids are too many"),
+        (
+            "search_logged_models",
+            c.SearchLoggedModels((0,), datasets=(("d", "1"),) * 201),
+            InvalidInput,
+            "201 datasets are too many",
+        ),
         ("metric_history", c.MetricHistory((RUN,), "m", 1, "x"), InvalidInput, "Invalid page token"),
     ],
 )
@@ -138,6 +145,17 @@ def test_what_is_refused(do: Do, run: Any, operation: str, command: Any, kind: t
         do(operation, command)
     assert said in str(caught.value)
     assert do("get_run", c.RunNamed(RUN)) == run  # nothing of it happened
+
+
+def test_experiments_that_cannot_be_are_not_found(do: Do, run: Any) -> None:
+    ids = (2**63, -(2**63) - 1, 10**39, -1, *[0] * 40_000)
+    assert [each.id for each in do("search_runs", c.SearchRuns(ids)).items] == [RUN]
+    assert do("search_runs", c.SearchRuns((2**63,))).items == ()
+    assert do("search_logged_models", c.SearchLoggedModels((2**63, 0))).items
+    most = tuple((f"d{at}", "1") for at in range(200))
+    full = c.SearchLoggedModels((0,), " AND ".join(["metrics.a > 1"] * 64), most, (c.OrderKey("metrics.a"),) * 8)
+    assert do("search_logged_models", full).items == ()
+    assert do("search_runs", c.SearchRuns(tuple(range(30_000)), "params.a = '1'")).items == ()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ NAME_LENGTH = 250  # of runs, users, kinds of models
 PER_BATCH: Mapping[str, int] = MappingProxyType({"metrics": 1000, "params": 100, "tags": 100})
 ALL_PER_BATCH = 1000
 DATASETS_PER_REQUEST = 1000
+DATASETS_PER_SEARCH = 200  # SQLite takes no deeper condition
+EXPERIMENTS_PER_SEARCH = 30_000  # both databases take so many values in a statement, beside those of a filter
 INPUTS_PER_RUN = 10_000
 DATASET_LENGTHS: Mapping[str, int] = MappingProxyType(
     {"name": 500, "digest": 36, "source_type": 36, "source": 65_535, "schema": 1_048_575, "profile": 16_777_215}

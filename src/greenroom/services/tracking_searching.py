@@ -14,12 +14,14 @@ from greenroom.core.names import LIMITS
 from greenroom.core.paging import check_page_size, decode_token, encode_token, page_scope
 from greenroom.core.search import parse_filter, parse_order_by
 from greenroom.core.tracking import Experiment, LoggedModel, Run
+from greenroom.core.tracking_names import DATASETS_PER_SEARCH, EXPERIMENTS_PER_SEARCH
 from greenroom.services.commands import tracking as c
 from greenroom.services.ports import ReadTx
 from greenroom.services.tracking_views import experiment_views, logged_model_views, run_views
 
 MOST_ON_A_PAGE = 50_000
 PAGE_BYTES = bound("page_bytes")
+_LARGEST_ID = 2**63 - 1
 _PORTION = 250
 _SMALLEST_ITEM = 400
 _SMALLEST_POINT = 80
@@ -51,7 +53,7 @@ def search_runs(tx: ReadTx, ask: c.SearchRuns, actor: Actor) -> Page[Run]:
     scope = page_scope("runs", ask.filter or "", "\n".join(ask.order_by), ask.which, ids, actor.name)
     chosen, order = parse_filter(ask.filter, RUNS), parse_order_by(ask.order_by, RUNS)
     after = _after(tx, scope, ask.page_token)
-    found = tx.search_runs(ask.experiment_ids, ask.which, chosen, order, after, size + 1)
+    found = tx.search_runs(_possible(ask.experiment_ids), ask.which, chosen, order, after, size + 1)
 
     def view(keys: Sequence[int]) -> tuple[Run, ...]:
         rows = tx.runs(keys)
@@ -65,18 +67,32 @@ def search_logged_models(tx: ReadTx, ask: c.SearchLoggedModels, actor: Actor) ->
     size = check_page_size(ask.page_size, default=100, maximum=MOST_ON_A_PAGE)
     if any(not name for name, _ in ask.datasets):
         raise InvalidInput("`dataset_name` in the `datasets` clause must be specified.", parameter="datasets")
+    _check_count("datasets", len(ask.datasets), DATASETS_PER_SEARCH)
     keys = [f"{each.field} {'DESC' if each.descending else 'ASC'}" for each in ask.order_by]
     ids = ",".join(str(each) for each in ask.experiment_ids)
     scope = page_scope("logged_models", ask.filter or "", repr(ask.order_by), repr(ask.datasets), ids, actor.name)
     chosen, order = parse_filter(ask.filter, LOGGED_MODELS), parse_order_by(keys, LOGGED_MODELS)
     after = _after(tx, scope, ask.page_token)
-    found = tx.search_logged_models(ask.experiment_ids, ask.datasets, chosen, order, after, size + 1)
+    found = tx.search_logged_models(_possible(ask.experiment_ids), ask.datasets, chosen, order, after, size + 1)
 
     def view(keys: Sequence[str]) -> tuple[LoggedModel, ...]:
         rows = tx.logged_models(keys)
         return logged_model_views(tx, [rows[key] for key in keys])
 
     return _page(tx, scope, found, size, view)
+
+
+def _possible(experiment_ids: Sequence[int]) -> list[int]:
+    """Return the ids that an experiment can have, each once. Raises InvalidInput for too many."""
+    found = [each for each in dict.fromkeys(experiment_ids) if 0 <= each <= _LARGEST_ID]
+    _check_count("experiment_ids", len(found), EXPERIMENTS_PER_SEARCH)
+    return found
+
+
+def _check_count(what: str, count: int, maximum: int) -> None:
+    if count > maximum:
+        hint = f"At most {maximum} fit into one search; ask for the others in another one."
+        raise InvalidInput(f"{count} {what} are too many.", hint=hint, parameter=what)
 
 
 def _page(
