@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,20 @@ def _name(run: Any) -> None:
     assert (ran.code, ran.err.splitlines()[0]) == (4, "Error: there is no run 'nothing', by id or by name.")
     ran = run("runs", "list", "nowhere")
     assert (ran.code, ran.err.splitlines()[0]) == (4, "Error: there is no experiment 'nowhere', by name or by id.")
+
+
+def test_what_was_logged_cannot_drive_a_terminal(run: Any, lonely: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("GREENROOM_DATA", str(lonely / "data"))
+    escape = "\x1b]0;x\x07"
+    with closing(open_local(lonely / "data", create=True)) as registry:
+        for each in (FIRST, SECOND):
+            registry.call_now("create_run", t.CreateRun(each, 1, 0, escape + each[:2]), Actor("ana"))
+        data = DatasetInput(LoggedDataset(escape, escape, "local", escape), {"mlflow.data.context": escape})
+        registry.call_now("log_inputs", t.LogInputs(FIRST, (data,)), Actor("ana"))
+    for command in (("list",), ("show", FIRST), ("compare", FIRST, SECOND)):
+        out = run("runs", *command, *T).out
+        assert r"\x1b]0;x\x07" in out
+        assert not {"\x1b", "\x07"} & set(out)
 
 
 def test_a_pushed_folder_says_what_its_files_say(churn: Any, lonely: Path) -> None:

@@ -152,7 +152,7 @@ def compare_runs(
         reports = [session.registry.run(name, points=_COMPARE_WIDTH) for name in names]
     signs = signs_of(sys.stdout)
     rows = compare_rows(reports, signs, everything=everything, lower=set(lower), higher=set(higher))
-    columns = ("", *(f"{report.run.name} ({report.run.id[:8]})" for report in reports))
+    columns = ("", *(f"{visible(report.run.name)} ({report.run.id[:8]})" for report in reports))
     session.out.table(columns, rows, _compared(reports), empty="These runs do not differ.")
 
 

@@ -40,13 +40,13 @@ def show_lines(report: RunReport, out: Output, signs: Signs) -> Iterator[str]:
         yield f"{out.paint(name.ljust(10), 'bold')}  {value}"
     yield from _block(out, "parameters", _pairs(report.run.params))
     yield from _block(out, "metrics", _metric_lines(report.metrics, signs))
-    data = [" ".join(part for part in (d.name, d.digest, d.context) if part) for d in report.datasets]
+    data = [" ".join(visible(part) for part in (d.name, d.digest, d.context) if part) for d in report.datasets]
     yield from _block(out, "data sets", data)
     yield from _block(out, "models", [_model(each) for each in report.models])
     made = [f"{each.model} {each.version} ({each.stage})" for each in report.versions]
     yield from _block(out, "versions", made + ["and more"] * report.more_versions)
     yield from _block(out, "family", _family(report, out, signs))
-    files = [f"{each.name}/" if each.is_dir else f"{each.name}  {size(each.size_bytes)}" for each in report.files]
+    files = [visible(each.name) + ("/" if each.is_dir else f"  {size(each.size_bytes)}") for each in report.files]
     yield from _block(out, "files", files)
     tags = {key: text for key, text in report.run.tags.items() if not key.startswith(_HIDDEN_TAGS)}
     yield from _block(out, "tags", _pairs(tags))
