@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -27,7 +28,7 @@ def place(registry: LocalRegistry, do: Do) -> Place:
 
 def end(place: Place) -> list[int]:
     """End the run as the edge does; return the versions that were completed."""
-    named = place.do("versions_to_complete", c.RunNamed(RUN))
+    named = place.do("versions_to_complete", c.UpdateRun(RUN, RunStatus.FINISHED))
     for each in named:
         place.do("complete_version", each)
     place.do("update_run", c.UpdateRun(RUN, RunStatus.FINISHED, 99))
@@ -58,7 +59,7 @@ def test_data_sets_come_late_too(place: Place) -> None:
     place.do("create_run", c.CreateRun("d" * 32, 1, 0))
     place.register("s3://b/m", run_id="d" * 32)
     place.do("log_inputs", c.LogInputs("d" * 32, (DatasetInput(DATA, {"mlflow.data.context": "training"}),)))
-    for each in place.do("versions_to_complete", c.RunNamed("d" * 32)):
+    for each in place.do("versions_to_complete", c.UpdateRun("d" * 32, RunStatus.FINISHED)):
         place.do("complete_version", each)
     assert [(each.name, each.context) for each in version(place).datasets] == [("iris", "training")]
 
@@ -121,8 +122,20 @@ def test_the_end_of_a_run_on_the_wire(tmp_path: Path) -> None:
         post("registered-models/create", name="m")
         post("model-versions/create", name="m", source="s3://b/m", run_id=run)
         post("runs/log-metric", run_id=run, key="auc", value=0.9, timestamp=1)
+        refused(post, "runs/update", run_id=run, status="FINISHED", run_name="\x00")
+        post("runs/delete", run_id=run)
+        refused(post, "runs/update", run_id=run, status="FINISHED")
+        assert client.do("get_version", r.VersionNamed("m", 1))["metrics"] == {}  # what is refused changes nothing
+        post("runs/restore", run_id=run)
         for _ in range(2):  # a client that did not hear the answer says it again
             post("runs/update", run_id=run, status="FINISHED", end_time=2)
         assert client.do("get_version", r.VersionNamed("m", 1))["metrics"] == {"auc": 0.9}
         types = [each["type"] for each in client.do("audit_log", r.AuditLog())["entries"]]
         assert types.count("version_metrics_recorded") == 1
+
+
+def refused(post: Callable[..., Any], path: str, **body: object) -> None:
+    with pytest.raises(HTTPError) as caught:
+        post(path, **body)
+    assert caught.value.code == 400
+    caught.value.close()

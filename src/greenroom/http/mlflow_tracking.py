@@ -168,7 +168,7 @@ async def _update_run(call: Call) -> Body:
     status = read.read_run_status(given["status"])
     command = c.UpdateRun(read.run_of(given), status, given["end_time"], given["run_name"] or None)
     if status in _ENDS:  # first, so that a client that asks again after a failure in between has all of it done
-        for each in await call.do("versions_to_complete", c.RunNamed(command.id)):
+        for each in await call.do("versions_to_complete", command):
             await call.do("complete_version", each)
     return {"run_info": write.render_run_info(await call.do("update_run", command))}
 

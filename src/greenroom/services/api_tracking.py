@@ -80,7 +80,7 @@ TRACKING: tuple[Operation, ...] = (
         "versions_to_complete",
         "read",
         _SEARCH,
-        c.RunNamed,
+        c.UpdateRun,
         tuple[VersionNamed, ...],
         "ending",
         "List versions that lack something of their run",

@@ -17,10 +17,11 @@ from greenroom.core.model import Actor, Dataset
 from greenroom.core.names import check_metric_key, check_param_key, check_param_value
 from greenroom.core.tracking import RunStatus
 from greenroom.services import commands as c
-from greenroom.services.commands.tracking import RunNamed
+from greenroom.services.commands.tracking import UpdateRun
 from greenroom.services.limits import COUNTS
 from greenroom.services.ports import ModelRow, ReadTx, VersionRow, WriteTx
 from greenroom.services.tracking_origin import facts_of, find_run
+from greenroom.services.tracking_runs import check_update
 
 MOST_VERSIONS = 100
 _GOING_ON = (RunStatus.RUNNING.value, RunStatus.SCHEDULED.value)
@@ -35,11 +36,12 @@ class _Missing:
     datasets: tuple[Dataset, ...]
 
 
-def versions_to_complete(tx: ReadTx, ask: RunNamed, actor: Actor) -> tuple[c.VersionNamed, ...]:
-    """Return the living versions of a run that lack something of it; none of a run that has ended or is unknown.
+def versions_to_complete(tx: ReadTx, ask: UpdateRun, actor: Actor) -> tuple[c.VersionNamed, ...]:
+    """Return the living versions of a run that lack something of it; none of a run that has ended.
 
-    At most 100, the oldest model's first.
+    At most 100, the oldest model's first. Raises what `update_run` would: a run whose end is refused completes nothing.
     """
+    check_update(tx, ask)
     named = (
         [c.VersionNamed(*each) for each in tx.versions_of_run(ask.id, MOST_VERSIONS)] if _goes_on(tx, ask.id) else []
     )

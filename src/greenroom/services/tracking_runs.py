@@ -17,7 +17,7 @@ from greenroom.core.tracking_names import (
 from greenroom.services.commands import tracking as c
 from greenroom.services.limits import check_count
 from greenroom.services.ports import ReadTx, WriteTx
-from greenroom.services.ports_tracking import Parts
+from greenroom.services.ports_tracking import Parts, RunRow
 from greenroom.services.tracking_finding import active_experiment, active_run, get_run
 from greenroom.services.tracking_views import run_view, run_views
 
@@ -76,9 +76,17 @@ def get_run_view(tx: ReadTx, ask: c.RunNamed, actor: Actor) -> Run:
     return run_views(tx, [get_run(tx, ask.id)])[0]
 
 
+def check_update(tx: ReadTx, ask: c.UpdateRun) -> RunRow:
+    """Return the run that may be changed so. Raises NotFound, InvalidInput."""
+    if ask.name:
+        clipped(ask.name, "run_name", NAME_LENGTH)
+        tag_row(0, NAME_TAG, ask.name)
+    return active_run(tx, ask.id)
+
+
 def update_run(tx: WriteTx, ask: c.UpdateRun, actor: Actor) -> Run:
     """Change status, end or name; returns the run without what hangs on it. Raises NotFound, InvalidInput."""
-    row = active_run(tx, ask.id)
+    row = check_update(tx, ask)
     changes: dict[str, int | str] = {}
     if ask.status is not None:
         changes["status"] = ask.status.value
