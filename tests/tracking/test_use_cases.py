@@ -209,6 +209,14 @@ def test_records_of_models_are_a_list(do: Do, run: Any) -> None:
     assert [each["artifact_path"] for each in kept] == ["a", "b"]
 
 
+def test_records_of_models_do_not_grow_for_ever(do: Do, run: Any) -> None:
+    for at in range(4):
+        do("log_model_record", c.LogModelRecord(RUN, json.dumps({"artifact_path": str(at) * 1_000_000})))
+    with pytest.raises(InvalidInput, match=r"'mlflow.log-model.history' exceeds the maximum length of 4194304"):
+        do("log_model_record", c.LogModelRecord(RUN, json.dumps({"artifact_path": "4" * 1_000_000})))
+    assert len(json.loads(do("get_run", c.RunNamed(RUN)).tags["mlflow.log-model.history"])) == 4
+
+
 @pytest.mark.parametrize("nonsense", ["x", "{}", "[" * 100_000, "3"])
 def test_records_survive_nonsense_in_their_place(do: Do, run: Any, nonsense: str) -> None:
     do("log_to_run", c.LogToRun(RUN, tags={"mlflow.log-model.history": nonsense}))

@@ -38,6 +38,7 @@ from greenroom.services.tracking_models import list_in
 from greenroom.services.tracking_runs import NAME_TAG, tag_row
 
 HISTORY_TAG = "mlflow.log-model.history"
+HISTORY_LENGTH = 4 << 20  # it is read and written as a whole with every record, while other writes wait
 CONTEXT_TAG = "mlflow.data.context"
 _MOST_POINTS = 250_000  # points of one answer; a longer history goes on behind its page token
 _LARGEST_TIME = 2**63
@@ -153,7 +154,7 @@ def log_model_record(tx: WriteTx, ask: c.LogModelRecord, actor: Actor) -> None:
     record = json.loads(ask.record)
     known = list_in(tx.run_tag(run.no, HISTORY_TAG))
     if record not in known:
-        value = json.dumps([*known, record])
+        value = check_text(json.dumps([*known, record]), HISTORY_TAG, HISTORY_LENGTH)
         tx.put("run_tag", {"run_no": run.no, "key": HISTORY_TAG, "value": value}, on_clash="replace")
 
 
