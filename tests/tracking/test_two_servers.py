@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.races.kit import SEED
 
 ROUNDS = sized(40, 2_000)
 WAIT_S = 20.0
+STATISTICS_S = 1.1  # after which the database has counted what happened
 
 
 @pytest.fixture
@@ -86,6 +88,22 @@ def test_the_newest_is_the_newest_of_all(stores: list[PostgresStore]) -> None:
     assert {each.key: each for each in get(stores[1]).metrics} == newest(told)
     for key in {each.key for each in told}:
         assert len(history(stores[0], key, 100)) == len({each for each in told if each.key == key})
+
+
+def test_batches_do_not_wait_for_each_other_in_a_ring(stores: list[PostgresStore]) -> None:
+    """Requests that share a batch meet those of another server in another order: the database has to end none."""
+    other = "e" * 32
+    start(stores[0], other)
+    for number in range(ROUNDS):
+        tasks = [
+            partial(put, stores[at % 2], Metric(f"k{at % 3}", at, number), run_id=run, tags={f"t{at % 2}": str(at)})
+            for at, run in enumerate([RUN, other, other, RUN] * 4)
+        ]
+        random.Random(SEED + number).shuffle(tasks)
+        assert at_once(*tasks) == [None] * len(tasks)
+    time.sleep(STATISTICS_S)
+    with closing(stores[0].connect()) as looker:
+        assert looker.one("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == (0,)
 
 
 def test_logging_does_not_wait_for_the_chain(stores: list[PostgresStore]) -> None:

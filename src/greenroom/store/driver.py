@@ -56,6 +56,12 @@ class Connection(Protocol):
     def begin(self, *, head: bool = True) -> None:
         """Open the writer's transaction. With `head` it holds the chain head from here on, and others wait."""
 
+    def hold_runs(self, ids: Sequence[str]) -> None:
+        """Let nobody else log to these runs until the end of the transaction, which has changed nothing yet.
+
+        Two transactions that log to the same runs in another order would wait for each other.
+        """
+
     def begin_schema(self) -> None:
         """Open a transaction that makes or changes tables; only one does at a time."""
 

@@ -35,6 +35,7 @@ AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()
 AND a.usename = current_user AND a.wait_event = 'ClientRead' AND a.pid <> pg_backend_pid()
 AND a.query_start < clock_timestamp() - interval '{IDLE_LIMIT_MS} ms'
 """
+_HOLD_RUNS = "SELECT no FROM run WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE"
 _SAVEPOINT = "SAVEPOINT request"
 _CURSORS = itertools.count(1)
 # What one server meets because others write at the same time: the same batch may succeed a moment later.
@@ -193,6 +194,11 @@ class Postgres:
             self.rollback()
             self._execute(_END_STALLED, prepare=False)
             raise
+
+    def hold_runs(self, ids: Sequence[str]) -> None:
+        """See `Connection.hold_runs`: row locks in one order, with the next round trip."""
+        if ids:
+            self.later(_HOLD_RUNS, {"ids": sorted(ids)})
 
     def begin_schema(self) -> None:
         """See `Connection.begin_schema`."""

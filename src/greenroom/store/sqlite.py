@@ -153,6 +153,9 @@ class SQLite:
         """See `Connection.begin`: who writes has the whole database anyway."""
         self._db.execute("BEGIN IMMEDIATE")
 
+    def hold_runs(self, ids: Sequence[str]) -> None:
+        """See `Connection.hold_runs`: nobody else writes anyway."""
+
     def begin_schema(self) -> None:
         """See `Connection.begin_schema`."""
         self.begin()

@@ -20,6 +20,7 @@ from greenroom.core.canonical import canonical_text
 from greenroom.core.codec import from_plain, loads_strict, to_plain
 from greenroom.core.errors import Conflict, Refused, RequestReused, Unavailable
 from greenroom.core.model import Actor
+from greenroom.core.tracking_names import is_run_id
 from greenroom.services.ports import Request, Signer
 from greenroom.store.answers import Commits
 from greenroom.store.continuity import Continuity, OtherLog, leaf_at
@@ -205,6 +206,7 @@ class BatchRunner:
         self._db.begin(head=self._lost or not all(job.logs_only for job in jobs))
         if self._lost:
             self._db.run(_TOUCH)
+        self._db.hold_runs(list({run for job in jobs if (run := _run_of(job)) is not None}))
 
     def _transaction(self, jobs: Sequence[Job]) -> list[_Outcome]:
         if all(job.logs_only for job in jobs):
@@ -319,6 +321,12 @@ class BatchRunner:
             _LOG.log(logging.DEBUG if lost else logging.WARNING, "a batch could not be left: %s", exc)
             return self._db.translate(exc) if lost else None
         return None
+
+
+def _run_of(job: Job) -> str | None:
+    """Return the run that a request is about, None for one that is about none."""
+    named = getattr(job.command, "run_id", None) or getattr(job.command, "id", None)
+    return named if isinstance(named, str) and is_run_id(named) else None
 
 
 def probe(tx: WriteTx, command: None, actor: Actor) -> None:
