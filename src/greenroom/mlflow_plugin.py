@@ -1,4 +1,4 @@
-"""Make the literal `mlflow models transition-stage …` and its relatives work beside an installed MLflow.
+"""What Greenroom adds to an installed MLflow: `mlflow models transition-stage …` and its relatives, and a key per call.
 
 MLflow's command line has no extension point, but `import mlflow` loads the entry points of the group
 `mlflow.run_context_provider`, before `mlflow.models.cli`. The provider here is never in context; being made, it sets
@@ -12,6 +12,7 @@ are never replaced, and nothing of ours is imported before one of our commands r
 from __future__ import annotations
 
 import sys
+import uuid
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -73,6 +74,22 @@ class GreenroomVerbs:
     def tags(self) -> dict[str, str]:
         """Return no tags."""
         return {}
+
+
+class GreenroomKeys:
+    """A request header provider that gives every request a key of its own.
+
+    MLflow asks for headers once per call and sends them again when it repeats the call by itself, so a run, a version
+    or a promotion whose answer was lost on the way is not made twice. Other servers do not look at the header.
+    """
+
+    def in_context(self) -> bool:
+        """Return True: any call may be repeated."""
+        return True
+
+    def request_headers(self) -> dict[str, str]:
+        """Return the header."""
+        return {"Idempotency-Key": uuid.uuid4().hex}
 
 
 def set_up() -> None:

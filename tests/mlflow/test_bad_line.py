@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,29 @@ from tests.races.kit import SEED, Server, serving
 from tests.tcp_proxy import Fate, Proxy
 
 STEPS = sized(40, 1_000)
+ROUNDS = sized(10, 300)
 KEYS = ["many0", "many1", "many2", "many3", "many4", "one"]
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
 
 
+def logs(piece: bytes) -> bool:
+    """What logs; what asks and what starts gets through."""
+    return piece.startswith(b"POST ") and b"/runs/log-" in piece[:200]
+
+
+def changes(piece: bytes) -> bool:
+    """All that is no question."""
+    return piece.startswith((b"POST ", b"PATCH ", b"DELETE ")) and b"/search" not in piece[:200]
+
+
 @contextlib.contextmanager
-def bad_line(server: Server) -> Iterator[Proxy]:
-    """Lose a part of what logs, before it arrives or with its answer; what asks and what starts gets through."""
+def bad_line(server: Server, lossy: Callable[[bytes], bool] = logs) -> Iterator[Proxy]:
+    """Lose a part of what is `lossy`, before it arrives or with its answer."""
     chance = random.Random(SEED)
 
     def fate(piece: bytes) -> Fate:
-        logs = piece.startswith(b"POST ") and b"/runs/log-" in piece[:200]
-        return chance.choices([Fate.PASS, Fate.REPLY, Fate.BEFORE], [5, 3, 1])[0] if logs else Fate.PASS
+        return chance.choices([Fate.PASS, Fate.REPLY, Fate.BEFORE], [5, 3, 1])[0] if lossy(piece) else Fate.PASS
 
     with Proxy(server.address, fate) as proxy:
         yield proxy
@@ -54,3 +64,28 @@ def test_a_server_that_takes_each_request_for_a_new_one_is_seen(tmp_path: Path) 
     seen, lost = logged(tmp_path, "mlflow3", "points_are_a_list")
     assert lost > 0
     assert max(len(steps) for steps in seen["steps"].values()) > STEPS
+
+
+def changed(folder: Path, client: str, mutant: str | None = None) -> tuple[dict[str, Any], int]:
+    """Return what is there in the end of changes to runs, models and versions, and how many answers were lost."""
+    with serving(folder / "data", mutant=mutant) as server, bad_line(server, changes) as proxy:
+        line = f"http://127.0.0.1:{proxy.port}"
+        seen = run_client(client, "change_over_a_bad_line.py", line, server.url, str(ROUNDS))
+        print(f"seed {SEED}: {dict(proxy.lost)}")
+        return seen, proxy.lost[Fate.REPLY]
+
+
+@pytest.mark.parametrize("client", ["mlflow3", "mlflow2"])
+def test_with_our_plug_in_nothing_is_changed_twice(tmp_path: Path, client: str) -> None:
+    seen, lost = changed(tmp_path, client)
+    assert lost > ROUNDS
+    names = sorted(f"n{at}" for at in range(ROUNDS))
+    assert seen == {
+        "runs": ROUNDS, "models": names, "versions": [[name, "1", "Production"] for name in names], "refused": [],
+    }  # fmt: skip
+
+
+def test_a_server_that_looks_at_no_keys_is_seen(tmp_path: Path) -> None:
+    seen, _ = changed(tmp_path, "mlflow3", "no_keys")
+    assert seen["refused"]
+    assert seen["runs"] > ROUNDS

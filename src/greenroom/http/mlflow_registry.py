@@ -16,9 +16,10 @@ from greenroom.core.errors import AlreadyExists, InvalidInput, NotFound, Refused
 from greenroom.core.model import Promotion, RegisteredModel, Version
 from greenroom.core.names import check_alias, check_stage_name, parse_version, shown, stage_key
 from greenroom.http import mlflow_wire as wire
+from greenroom.http.keys import BODY, identity_for
 from greenroom.http.mlflow_bridge import author_of, facts_of_tags
 from greenroom.http.problem import JSONAnswer, json_bytes
-from greenroom.http.routing import Route, Wire, actor_of, own_url, read_body, request_of
+from greenroom.http.routing import Route, Wire, actor_of, own_url, read_body
 from greenroom.services import answers as a
 from greenroom.services import commands as c
 from greenroom.services.ports import Registry
@@ -45,7 +46,7 @@ class Call:
     async def do(self, operation: str, command: Any) -> Any:
         """Run one use case as the actor of this request."""
         actor = actor_of(self.http)
-        return await self.registry.call(operation, command, actor, request=request_of(self.http))
+        return await self.registry.call(operation, command, actor, request=identity_for(self.http, operation))
 
     @property
     def name(self) -> str:
@@ -78,6 +79,7 @@ def _endpoint(registry: Registry, endpoint: wire.Endpoint) -> Callable[[HTTPRequ
     async def answer(http: HTTPRequest) -> Response:
         query = http.scope["query_string"].decode("utf-8", "surrogateescape")
         body = b"" if http.method == "GET" and query else await read_body(http)
+        http.scope[BODY] = body
         given = wire.read_request(endpoint, http.method, query, http.headers.get("content-type"), body)
         call = Call(registry, http, given)
         try:
@@ -286,7 +288,8 @@ async def _create_version(call: Call) -> Body:
         context=context,
     )
     actor = author_of(given["tags"], actor_of(call.http))
-    version = await call.registry.call("register_version", command, actor, request=request_of(call.http))
+    identity = identity_for(call.http, "register_version")
+    version = await call.registry.call("register_version", command, actor, request=identity)
     return {"model_version": wire.render_version(version)}
 
 

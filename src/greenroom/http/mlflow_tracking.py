@@ -21,6 +21,7 @@ from greenroom.http import mlflow_logged_models
 from greenroom.http import mlflow_tracking_in as read
 from greenroom.http import mlflow_tracking_out as write
 from greenroom.http import mlflow_wire as wire
+from greenroom.http.keys import BODY
 from greenroom.http.mlflow_batches import read_batch, read_point
 from greenroom.http.mlflow_registry import Call
 from greenroom.http.mlflow_tracking_wire import ENDPOINTS
@@ -63,7 +64,7 @@ def _endpoint(registry: Registry, endpoint: wire.Endpoint) -> Callable[[HTTPRequ
     async def answer(http: HTTPRequest) -> Response:
         query = http.scope["query_string"].decode("utf-8", "surrogateescape")
         body = b"" if http.method == "GET" and query else await read_body(http)
-        kind = http.headers.get("content-type")
+        http.scope[BODY], kind = body, http.headers.get("content-type")
         if quick is not None and (command := quick(kind, body)) is not None:
             await Call(registry, http, {}).do("log_to_run", command)
             return JSONAnswer(b"{}")

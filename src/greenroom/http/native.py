@@ -29,6 +29,7 @@ from greenroom.core.digest import digest_of
 from greenroom.core.errors import InvalidInput
 from greenroom.core.limits import bound
 from greenroom.core.names import shown
+from greenroom.http.keys import with_key
 from greenroom.http.problem import JSONAnswer, UnsupportedMedia, json_bytes
 from greenroom.http.routing import Route, Wire, actor_of, read_body, request_of
 from greenroom.services.api import OPERATIONS, Mode, Operation
@@ -43,7 +44,6 @@ _INLINE_BYTES = 256 << 10  # a larger body is parsed on a worker thread, so that
 _MAX_PARAMETERS = bound("query_parameters")
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
-_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 _PATH_FIELD = re.compile(r"\{(\w+)\}")
 
@@ -83,14 +83,7 @@ Parser = Callable[[HTTPRequest], typing.Awaitable[Any]]
 
 def _identity(request: HTTPRequest, operation: Operation, command: Any) -> Request:
     """Return the request's identity with its `Idempotency-Key`, and a fingerprint of what it asks."""
-    identity = request_of(request)
-    key: bytes | None = request.scope["greenroom.headers"].get(b"idempotency-key")
-    if key is None:
-        return identity
-    if not _KEY.fullmatch(key):
-        raise InvalidInput("The header Idempotency-Key must be 1 to 255 visible ASCII characters.")
-    asked = canonical({"operation": operation.name, "command": command})
-    identity = Request(identity.id, key.decode("ascii"), digest_of(asked))
+    identity = with_key(request, lambda: digest_of(canonical({"operation": operation.name, "command": command})))
     request.scope["greenroom.request"] = identity
     return identity
 

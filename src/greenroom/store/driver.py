@@ -39,6 +39,9 @@ class Connection(Protocol):
         RuntimeError (our bug) when it does not touch `exactly` so many rows.
         """
 
+    def flush(self) -> None:
+        """Run what waits of `later`: its errors are raised here."""
+
     def run_many(self, sql: str, rows: Iterable[Params]) -> None:
         """Run one change for each of the rows."""
 

@@ -154,9 +154,10 @@ class Postgres:
         """See `Connection.later`."""
         self._waiting.append(_Waiting(sql, params, exactly))
         if len(self._waiting) >= _MOST_WAITING:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """See `Connection.flush`."""
         if self._waiting:
             with self._watched(), self._flushed():
                 pass
@@ -236,7 +237,7 @@ class Postgres:
 
     def release(self) -> None:
         """See `Connection.release`. What the request left waiting is sent now: its errors are this request's."""
-        self._flush()
+        self.flush()
         self.later("RELEASE SAVEPOINT request", {})
 
     def rollback_to_savepoint(self) -> None:

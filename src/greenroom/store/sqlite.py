@@ -127,6 +127,9 @@ class SQLite:
         if exactly is not None and touched != exactly:
             raise RuntimeError(f"{sql!r} touched {touched} rows")
 
+    def flush(self) -> None:
+        """See `Connection.flush`: nothing waits."""
+
     def run_many(self, sql: str, rows: Iterable[Params]) -> None:
         """See `Connection.run_many`."""
         self._db.executemany(sql, rows)

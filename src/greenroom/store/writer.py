@@ -7,10 +7,11 @@ A request never sees another one's half: they run one after the other. Source: d
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -229,6 +230,9 @@ class BatchRunner:
             outcome, event = self._turn(job, head, len(events), now, apart=apart)
             outcomes.append(outcome)
             events += [event] if event is not None else []
+        if not apart:
+            with self._left_apart():  # what the last of them left waiting: its errors are not the commit's
+                self._db.flush()
         if events:
             head = seal_batch(self._db, self._texts, self._signer, head, events, now)
             self._doubt = _Doubt(head, outcomes, list(jobs), time.monotonic() + RUN_LIMIT_S)
@@ -276,14 +280,20 @@ class BatchRunner:
 
     def _trusting(self, tx: WriteTx, job: Job) -> _Outcome:
         """Run a request without a savepoint. Raises _OneFailed."""
-        try:
+        with self._left_apart():
             value = self._once(tx, job)
             tx.finish()
+        return _Outcome(job, value=value)
+
+    @contextlib.contextmanager
+    def _left_apart(self) -> Iterator[None]:
+        """Raise _OneFailed for what fails in the block, unless the whole batch is to be tried again."""
+        try:
+            yield
         except Exception as exc:
             if self._db.is_lost(exc) or self._db.is_race(exc):
                 raise
             raise _OneFailed from exc
-        return _Outcome(job, value=value)
 
     def _roll_back(self, error: Exception) -> None:
         """Undo one request. Raises `error` when that ended the whole transaction (a full disk): the batch is lost."""

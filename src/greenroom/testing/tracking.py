@@ -223,6 +223,21 @@ class Tracking:
         assert [each.value for each in history(store, "m")] == [1.0, 2.0, 4.0, 5.0]
         assert get(store).metrics == (Metric("m", 5.0, 5),)
 
+    def test_a_log_that_fails_last_fails_alone(self, opened: Callable[..., DatabaseStore]) -> None:
+        """Also where the database is told of its rows with the commit only."""
+        store = opened()
+        start(store)
+
+        def late(tx: WriteTx, ask: None, actor: Any) -> None:
+            row = {"run_no": 999, "key": "k", "value": "no such run"}
+            tx.db.later(tx._texts.insert("run_param"), row)  # type: ignore[attr-defined]
+
+        ask = c.LogToRun(RUN, (Metric("m", 1.0, 1),))
+        first, last = in_one_batch(store, [(tracking_logging.log_to_run, ask), (late, None)], logs_only=True)
+        assert first.exception() is None
+        assert last.exception() is not None
+        assert get(store).metrics == (Metric("m", 1.0, 1),)
+
     def test_a_logged_model_has_parts_of_its_own(self, opened: Callable[..., DatabaseStore]) -> None:
         """Tags, parameters and the points that name it; a point for an unknown one is refused with its batch."""
         store = opened()
