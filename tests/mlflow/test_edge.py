@@ -235,3 +235,38 @@ def test_where_paths_lead(path: str, place: Place | type[Exception]):
     else:
         with pytest.raises(place):
             place_of(path)
+
+
+KEY_ID = "k2f286e9-5788-4983-88a7-b098fe0303a9"
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [
+        *(("0", "%0"), ("-3", "%-3"), ("12", "%12"), ("1795", "%1795"), ("250", "%0"), ("2519", "%19")),
+        *(("20", " "), ("25", "%"), ("41", "A"), ("4100", "A00"), ("2541", "A"), ("85", "\ufffd")),
+    ],
+)
+@pytest.mark.parametrize("end", [".png", "%compressed.webp"])
+def test_images_of_older_clients_have_the_names_that_mlflow_gives_them(step: str, kept: str, end: str):
+    head, tail = "7/r/artifacts/images/a dog%step", f"%timestamp%1795284849371%{KEY_ID}{end}"
+    sent, found = f"{head}%{step}{tail}", Place(None, f"{head}{kept}{tail}")
+    assert place_of(sent) == place_of(found.path) == found
+    assert place_of(sent.replace("%", "%25").replace(" ", "%20")) == found  # one layer more
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"images/dogs%step%2e%timestamp%1795284849371%{KEY_ID}.png",
+        f"images/..%2fdogs%step%0%timestamp%1795284849371%{KEY_ID}.png/x",
+        f"%2e%2e/dogs%step%0%timestamp%1795284849371%{KEY_ID}.png",
+        f"images/do%17gs%step%0%timestamp%1795284849371%{KEY_ID}.png",
+        f"images/dogs%step%23%timestamp%1795284849371%{KEY_ID}.png",
+        f"images/dogs%step%00%timestamp%1795284849371%{KEY_ID}.png",
+        f"images/dogs%step%0%timestamp%1795284849371%{KEY_ID}.png%00",
+    ],
+)
+def test_what_only_resembles_such_an_image_is_decoded_and_refused(name: str):
+    with pytest.raises(InvalidInput, match="Invalid path"):
+        place_of(name)

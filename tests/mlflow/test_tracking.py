@@ -57,6 +57,7 @@ EXPECTED: dict[str, Any] = {
         EXISTS, REFUSED, REFUSED, GONE, REFUSED, REFUSED, GONE,
     ],
     "data_sets": [["two", 8, "training"]],
+    "images_by_step": [14, 14],
     "from_run_to_production": {
         "versions": [["1", True], ["2", True]],
         "scores": [True, True, True, True, 3, True],

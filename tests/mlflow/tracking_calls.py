@@ -26,6 +26,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 warnings.simplefilter("ignore")
 
 import mlflow  # noqa: E402
+import numpy  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
@@ -167,6 +168,16 @@ def artifacts(client: MlflowClient, name: str) -> Any:
         files = sorted(str(each.relative_to(folder)) for each in Path(folder).rglob("*") if each.is_file())
     text = mlflow.artifacts.load_text(f"runs:/{run_id}/notes/a.txt")
     return {"root": listed(), "all": listed("all"), "none": listed("none"), "files": files, "text": text}
+
+
+@scenario
+def images_by_step(client: MlflowClient, name: str) -> Any:
+    mlflow.set_experiment(name)
+    with mlflow.start_run() as run, tempfile.TemporaryDirectory() as folder:
+        for step in (0, 7, 12, 25, 41, 85, 1000):
+            mlflow.log_image(numpy.zeros((4, 4, 3), dtype="uint8"), key="a dog", step=step, synchronous=True)
+        files = os.listdir(client.download_artifacts(run.info.run_id, "images", folder))
+    return [len(client.list_artifacts(run.info.run_id, "images")), len(files)]
 
 
 @scenario

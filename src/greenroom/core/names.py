@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from greenroom.core.errors import InvalidInput, NotFound
+from greenroom.core.image_names import without_image
 
 
 @dataclass(frozen=True)
@@ -269,8 +270,7 @@ def check_path(path: object) -> str:
     limit = LIMITS["path_bytes"].value
     if len(text) > limit or len(text.encode("utf-8", "surrogatepass")) > limit:
         raise _bad_path(text, f"is longer than {limit} bytes")
-    problem = hidden_character(text)
-    if problem:
+    if problem := hidden_character(text):
         raise _bad_path(text, f"cannot be used. {problem.rstrip('.')}")
     folded = unicodedata.normalize("NFKC", text)
     problem = _path_problem(text) or (_folded_path_problem(folded) if folded != text else None)
@@ -361,7 +361,7 @@ def _path_problem(text: str) -> str | None:
     """Say what is wrong with a path of bounded length; None if nothing is."""
     if "\\" in text:
         return "contains a backslash; segments are joined by '/'"
-    if any(mark in text for mark in "#?;") or _PERCENT_ESCAPE.search(text):
+    if any(mark in text for mark in "#?;") or _PERCENT_ESCAPE.search(without_image(text)):
         return "contains '#', '?', ';' or a percent-escape"
     if text.startswith("/") or text.endswith("/"):
         return "begins or ends with '/'"
@@ -389,7 +389,7 @@ def _segment_problem(segment: str) -> str | None:
 
 def _folded_path_problem(folded: str) -> str | None:
     """Say what a reader that normalises (NFKC) would trip over; a full-width '?' in a Japanese name is no harm."""
-    if "\\" in folded or _PERCENT_ESCAPE.search(folded):
+    if "\\" in folded or _PERCENT_ESCAPE.search(without_image(folded)):
         return "contains a compatibility form of a backslash or a percent-escape"
     if any(not segment.strip(". ") or _is_device(segment) for segment in folded.split("/")):
         return "contains a compatibility form of a '.', '..' or device segment"

@@ -19,6 +19,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from greenroom.core.errors import Forbidden, InvalidInput, NotFound
+from greenroom.core.image_names import split_image
 from greenroom.core.model import File, Version
 from greenroom.core.names import check_path, parse_version, shown
 from greenroom.core.tracking import Run
@@ -80,18 +81,20 @@ def bound_to(registry: Registry, answer: Callable[[Registry, HTTPRequest], Await
 def decode_path(path: str) -> str:
     """Return `path` with every layer of percent-encoding taken off, once and for all; it is never decoded again.
 
-    `path` was decoded once by the server. Raises InvalidInput for more layers than anybody needs, or for no UTF-8.
+    `path` was decoded once by the server. The names of images of older clients are left as MLflow keeps them.
+    Raises InvalidInput for more layers than anybody needs, or for no UTF-8.
     """
     for _ in range(MAX_DECODINGS):
+        folder, image = split_image(path)
         try:
-            plain = unquote(path, errors="strict")
+            plain = unquote(folder, errors="strict")
         except UnicodeDecodeError:
             raise InvalidInput(f"Invalid path: '{shown(path)}' is not UTF-8.") from None
-        if plain == path:
+        if plain == folder:
             if "\ufffd" in plain:  # what the HTTP server puts where the bytes were no UTF-8
                 raise InvalidInput(f"Invalid path: '{shown(path)}' is not UTF-8.")
-            return plain
-        path = plain
+            return plain + image
+        path = plain + image
     raise InvalidInput(f"Invalid path: '{shown(path)}' is percent-encoded more than {MAX_DECODINGS} times.")
 
 
