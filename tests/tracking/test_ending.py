@@ -16,9 +16,12 @@ from greenroom.core.model import Version
 from greenroom.core.tracking import DatasetInput, Metric, RunStatus
 from greenroom.services import commands as r
 from greenroom.services.commands import tracking as c
+from greenroom.services.tracking_ending import MOST_POINTS
 from tests.races.kit import Client, serving
 from tests.tracking.conftest import Do
 from tests.tracking.test_registering import DATA, MODEL, OTHER, RUN, Place
+
+LATER = 1 << 42  # milliseconds, after any version of these tests
 
 
 @pytest.fixture
@@ -35,8 +38,16 @@ def end(place: Place) -> list[int]:
     return [each.version for each in named]
 
 
-def log(place: Place, *points: tuple[str, float], params: tuple[tuple[str, str], ...] = (), model: str | None = None):
-    place.do("log_to_run", c.LogToRun(RUN, tuple(Metric(key, value, 9, 9, model) for key, value in points), params))
+def log(
+    place: Place,
+    *points: tuple[str, float],
+    params: tuple[tuple[str, str], ...] = (),
+    model: str | None = None,
+    time: int = LATER,
+    step: int = 9,
+) -> None:
+    found = tuple(Metric(key, value, time, step, model) for key, value in points)
+    place.do("log_to_run", c.LogToRun(RUN, found, params))
 
 
 def version(place: Place, number: int = 1) -> Version:
@@ -53,6 +64,26 @@ def test_what_is_logged_afterwards_is_added_and_nothing_changes(place: Place) ->
     assert place.do("audit_verify", r.AuditVerify(deep=True)).findings == ()
     events = place.do("audit_log", r.AuditLog()).entries
     assert [each.type for each in events if each.version == 1] == ["version_registered", "version_metrics_recorded"]
+
+
+def test_what_was_measured_before_and_arrives_afterwards_counts(place: Place) -> None:
+    place.register("s3://b/m", run_id=RUN, metrics={"own": 1.0})  # with the loss of step 1, 0.2
+    log(place, ("loss", 0.1), ("own", 3.0), time=3, step=2)
+    log(place, ("loss", float("nan")), time=4, step=3)
+    log(place, ("loss", 0.05))  # of a training that goes on
+    assert end(place) == [1]
+    assert version(place).metrics == {"own": 1.0, "loss": 0.1}
+    assert place.do("audit_verify", r.AuditVerify(deep=True)).findings == ()
+    assert end(place) == []
+
+
+def test_a_history_that_is_too_long_changes_nothing(place: Place) -> None:
+    place.register("s3://b/m", run_id=RUN)
+    for first in range(0, MOST_POINTS, 1000):
+        points = tuple(Metric("loss", 0.1, 3 + at, 3 + at) for at in range(first, first + 1000))
+        place.do("log_to_run", c.LogToRun(RUN, points))
+    assert end(place) == []
+    assert version(place).metrics == {"loss": 0.2}
 
 
 def test_data_sets_come_late_too(place: Place) -> None:

@@ -2,11 +2,15 @@
 
 Autologging registers a model while its run still goes on, and logs what it measured afterwards. So a version that was
 registered during its run is completed once, before the run is marked as ended, and never again: a run that is taken up
-later does not change it. Only what is missing is added; what the version has stays.
+later does not change it. What is missing is added. What the version has stays, but for a metric of which it took an
+early point because the others were still on their way: XGBoost's autologging registers the model between the values
+of the first round, which it sends at once, and those of all other rounds. Then it gets the newest of those that were
+measured before it was registered.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +19,7 @@ from greenroom.core.audit import EventType
 from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Actor, Dataset
 from greenroom.core.names import check_metric_key, check_param_key, check_param_value
-from greenroom.core.tracking import RunStatus
+from greenroom.core.tracking import RunStatus, rank
 from greenroom.services import commands as c
 from greenroom.services.commands.tracking import UpdateRun
 from greenroom.services.limits import COUNTS
@@ -24,6 +28,7 @@ from greenroom.services.tracking_origin import facts_of, find_run
 from greenroom.services.tracking_runs import check_update
 
 MOST_VERSIONS = 100
+MOST_POINTS = 10_000  # that are looked at for what was on its way, of all metrics of a version
 _GOING_ON = (RunStatus.RUNNING.value, RunStatus.SCHEDULED.value)
 
 
@@ -56,6 +61,7 @@ def complete_version(tx: WriteTx, ask: c.VersionNamed, actor: Actor) -> None:
     model, row, missing = found
     of = {"model_id": model.id, "version": row.version}
     for key, value in missing.metrics.items():
+        tx.remove("version_metric", {**of, "key": key})
         tx.insert("version_metric", {**of, "key": key, "value": value or 0.0})
     for key, text in missing.params.items():
         tx.insert("version_param", {**of, "key": key, "value": text})
@@ -81,11 +87,33 @@ def _incomplete(tx: ReadTx, ask: c.VersionNamed) -> tuple[ModelRow, VersionRow, 
     metrics, params = tx.version_metrics(model.id, row.version), tx.version_params(model.id, row.version)
     used = tx.version_datasets(model.id, row.version)
     missing = _Missing(
-        _new("metrics", metrics, {key: each for key, each in facts.metrics.items() if _can_be_kept(key)}),
+        {
+            **_new("metrics", metrics, {key: each for key, each in facts.metrics.items() if _can_be_kept(key)}),
+            **(_arrived_late(tx, row, metrics, facts.metrics) if facts.whole_run else {}),
+        },
         _new("params", params, {key: each for key, each in facts.params.items() if _can_be_kept(key, each)}),
         () if used else facts.datasets,
     )
     return (model, row, missing) if missing.metrics or missing.params or missing.datasets else None
+
+
+def _arrived_late(
+    tx: ReadTx, row: VersionRow, known: Mapping[str, float], told: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the newest values measured before the version was registered, where it has an earlier one of its run."""
+    run, left, found = find_run(tx, row.run_id), MOST_POINTS, dict[str, float]()
+    if run is None:
+        return found
+    for key in sorted(key for key in told if known.get(key, told[key]) != told[key]):
+        points = tx.metric_history(run.no, key, None, left + 1)
+        left -= len(points)
+        if left < 0:
+            break
+        before = [each for each in points if each.timestamp <= row.created_at and math.isfinite(each.value)]
+        last = max(before, key=rank).value if known[key] in {each.value for each in before} else known[key]
+        if last != known[key]:
+            found[key] = last
+    return found
 
 
 def _new(what: str, known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Facts:
     params: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
     context: Context = field(default_factory=Context)
+    whole_run: bool = True  # the metrics are those of the run; else the logged model's own
 
 
 def find_run(tx: ReadTx, run_id: str | None) -> RunRow | None:
@@ -121,10 +122,10 @@ def facts_of(tx: ReadTx, run_id: str | None, model_id: str | None) -> Facts:
     run, model = find_run(tx, run_id), find_model(tx, model_id)
     of_run = tx.run_parts([run.no])[run.no] if run is not None else None
     of_model = tx.logged_model_parts([model.id])[model.id] if model is not None else None
-    metrics = of_run.metrics if of_run else []
+    metrics, whole_run = of_run.metrics if of_run else [], True
     if model is not None and of_model is not None and of_model.metrics:
-        only = of_run is not None and of_run.outputs == [ModelOutput(model.id)]
-        metrics = metrics if only else of_model.metrics
+        whole_run = of_run is not None and of_run.outputs == [ModelOutput(model.id)]
+        metrics = metrics if whole_run else of_model.metrics
     tags = of_run.tags if of_run else {}
     used = [each for each in (of_run.datasets if of_run else []) if _fits(check_dataset_name, each.dataset.name)]
     return Facts(
@@ -132,6 +133,7 @@ def facts_of(tx: ReadTx, run_id: str | None, model_id: str | None) -> Facts:
         {**(of_run.params if of_run else {}), **(of_model.params if of_model else {})},
         tuple(_dataset(each) for each in used[: COUNTS["datasets"]]),
         replace(context_of(tags), **_run_facts(run, tags)),
+        whole_run,
     )
 
 
