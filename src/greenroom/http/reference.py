@@ -175,7 +175,7 @@ greenroom push ./model fraud
 greenroom promote fraud 1 --to Production
 greenroom history fraud</pre>
 <h2>From MLflow code, unchanged</h2>
-<pre>export MLFLOW_REGISTRY_URI={url}
+<pre>export MLFLOW_TRACKING_URI={url}
 python train.py</pre>
 <h2>With nothing but HTTP</h2>
 <pre>curl {url}/api/v1/models/fraud/slots/Production</pre>
