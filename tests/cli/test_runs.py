@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from greenroom.app import LocalRegistry, open_local
+from greenroom.cli.commands_read import few_metrics
+from greenroom.cli.runs_shown import low_is_good
 from greenroom.core.model import Actor
 from greenroom.core.tracking import DatasetInput, LoggedDataset, Metric, RunStatus
 from greenroom.services import commands as r
@@ -124,6 +126,34 @@ def _show(run: Any) -> None:
     assert [line for line in ran.out.splitlines() if line.endswith("  -")][:5] == [
         "user        -", "source      -", "git commit  -", "parameters  -", "metrics  -",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "low"),
+    [
+        *((key, True) for key in ("val_loss", "rank_test_score", "std_test_score", "mean_fit_time", "false_negatives")),
+        *((key, False) for key in ("mean_test_score", "auc", "times_seen", "mrr_rank")),
+    ],
+)
+def test_which_metrics_are_better_when_they_are_lower(key: str, low: bool) -> None:
+    assert low_is_good(key) is low
+
+
+def test_metrics_that_a_search_names_are_its_columns(tracked: Any) -> None:
+    def columns(*words: str) -> list[str]:
+        head: list[str] = tracked("runs", "search", *words, *T).out.splitlines()[0].split()
+        return head[6:]
+
+    assert columns("", "-e", "churn") == ["auc", "loss", "odd"]
+    assert columns("metrics.`peak` > 1", "-e", "churn") == ["peak", "auc", "loss"]
+    assert columns("metric.loss > 0", "-e", "churn", "--order-by", "metrics.auc DESC") == ["auc", "loss", "odd"]
+    assert columns("metrics.peak > 1", "-e", "churn", "--metric", "odd") == ["odd"]
+
+
+def test_a_version_of_many_metrics_has_a_few_in_its_row() -> None:
+    assert few_metrics({}) == ""
+    assert few_metrics({"a": 1.0, "b": 0.5}) == "a=1, b=0.5"
+    assert few_metrics({"b": 1.0, "system/x": 1.0, "t": 1.0, "z": 1.0, "zz": 2.0}) == "b=1, t=1, z=1 and 2 more"
 
 
 def _compare(run: Any) -> None:

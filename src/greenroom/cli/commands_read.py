@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from greenroom.core.model import Context, RegisteredModel, Tenure, Version
 
 _MOST_SHOWN = 12  # packages, files and the like in a summary
+_FEW = 3  # metrics in a row of a table
 
 
 @click.command(cls=Command)
@@ -217,6 +218,16 @@ def _slots(held: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {version}" for name, version in held.items())
 
 
+def few_metrics(metrics: Mapping[str, float]) -> str:
+    """Return three metrics and how many more there are, for a column of a table; what the system measured comes last.
+
+    Autologging records dozens, which would make towers of a column. `show` has them all.
+    """
+    keys = sorted(metrics, key=lambda key: key.startswith("system/"))
+    more = f" and {len(keys) - _FEW} more" if len(keys) > _FEW else ""
+    return pairs({key: metrics[key] for key in keys[:_FEW]}) + more
+
+
 def _version_row(v: Version) -> tuple[object, ...]:
     aliases = ", ".join(v.aliases)
     stage = f"{v.stage} (deleted)" if v.deleted else v.stage
@@ -226,7 +237,7 @@ def _version_row(v: Version) -> tuple[object, ...]:
         aliases,
         when(v.created_at),
         v.author,
-        pairs(v.metrics),
+        few_metrics(v.metrics),
         size(v.size_bytes),
         v.description,
     )

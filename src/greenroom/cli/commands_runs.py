@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,6 +108,7 @@ def search_runs(
             *experiment, filter=filter_, order_by=order_by, deleted=deleted, page_size=_page(limit)
         )
         shown = first(found, limit, session.out)
+    metrics = metrics or asked_for(shown, " ".join((filter_, *order_by)))
     _table(session, shown, metrics, alone=len(experiment) == 1, empty="No run matches.")
 
 
@@ -138,7 +140,7 @@ def compare_runs(
 ) -> None:
     """Compare runs: what differs, the best value of each metric, histories side by side.
 
-    The best value, marked with *, is the lowest of metrics called loss, error, rmse and the like, the highest of
+    The best value, marked with *, is the lowest of metrics called loss, error, time and the like, the highest of
     others; --lower and --higher say else.
 
     \b
@@ -195,6 +197,13 @@ def key_metrics(found: Iterable[RunSummary]) -> list[str]:
     """Return the metrics that most of the runs have, at most three; what the system measured comes last."""
     count = Counter(key for run in found for key in run.metrics)
     return sorted(count, key=lambda key: (key.startswith(_SYSTEM), -count[key], key))[:_KEY_METRICS]
+
+
+def asked_for(found: Sequence[RunSummary], text: str) -> tuple[str, ...]:
+    """Return the metrics that a filter or an order names, first; then the key ones; none where it names none."""
+    keys = {key for run in found for key in run.metrics}
+    named = sorted(key for key in keys if re.search(rf"metrics?\.[`\"]?{re.escape(key)}(?![\w./-])", text))
+    return tuple(dict.fromkeys((*named, *key_metrics(found))))[: max(len(named), _KEY_METRICS)] if named else ()
 
 
 def _histories(

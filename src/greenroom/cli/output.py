@@ -22,6 +22,7 @@ MISSING = "-"  # how a fact that nobody recorded is shown
 
 _STYLES: Mapping[str, str] = {"production": "bold green", "staging": "yellow", "archived": "dim", "none": "dim"}
 _STYLED_COLUMNS = frozenset({"Stage", "Slot", "From", "To"})
+_WHOLE_COLUMNS = ("Id", "Status", "Version", "Stage")  # are copied, or read at a glance: never broken into lines
 _ANSI = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _HARMLESS = "\n\t\u200d"  # the last joins emoji
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -229,7 +230,7 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
     for column in columns:
-        table.add_column(Text(column), overflow="fold")
+        table.add_column(Text(column), overflow="fold", no_wrap=column in _WHOLE_COLUMNS)
     for row in rows:
         cells = (_styled(column, cell) for column, cell in zip(columns, row, strict=True))
         table.add_row(*(Text(text, style=style) for text, style in cells))

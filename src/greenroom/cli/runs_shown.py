@@ -15,7 +15,10 @@ _WIDTH = 40
 _COMPARE_WIDTH = 12
 _LONGEST = 80  # characters of one value
 _STATUS = {"FINISHED": "green", "FAILED": "red", "RUNNING": "yellow", "KILLED": "dim", "SCHEDULED": "dim"}
-_LOW_IS_GOOD = ("loss", "error", "rmse", "mse", "mae", "mape", "perplexity", "latency", "seconds", "_ms")
+_LOW_IS_GOOD = (
+    *("loss", "error", "rmse", "mse", "mae", "mape", "perplexity", "latency", "seconds", "_ms", "_time", "std"),
+    *("rank_test_score", "false_positives", "false_negatives"),  # of scikit-learn's searches, of evaluations
+)
 _HIDDEN_TAGS = ("mlflow.runName", "mlflow.user", "mlflow.parentRunId", "mlflow.log-model.history", "mlflow.source.")
 
 

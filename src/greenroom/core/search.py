@@ -150,7 +150,7 @@ _ORDER = re.compile(
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # what fits in 64 bits, whatever the digits are
 _KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "IS", "NULL"})
 _CLAUSE = "Invalid clause(s) in filter string"
-_FORM = "Write comparisons joined by AND, such as: name LIKE 'fraud%' AND tags.team = 'risk'."
+_FORM = "Write comparisons joined by AND, such as: tags.team = 'risk' AND tags.kind LIKE 'tree%'."
 
 
 @dataclass(frozen=True)
