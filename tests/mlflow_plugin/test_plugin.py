@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.mlflow_plugin import VERBS, GreenroomVerbs
+from greenroom.mlflow_plugin import VERBS, GreenroomKeys, GreenroomVerbs
 
 _GROUP = """
 import click
@@ -205,4 +205,12 @@ def test_the_plugin_stays_small():
     """It runs in every process that imports MLflow."""
     source = Path(sys.modules["greenroom.mlflow_plugin"].__file__).read_text("utf-8")
     imported = {line.split()[1] for line in source.splitlines() if line.startswith(("import ", "from "))}
-    assert imported == {"__future__", "sys", "collections.abc", "importlib.machinery", "types", "typing"}
+    assert imported == {"__future__", "sys", "collections.abc", "importlib.machinery", "types", "typing", "uuid"}
+
+
+def test_every_call_has_a_key_of_its_own():
+    provider = GreenroomKeys()
+    assert provider.in_context()
+    keys = {provider.request_headers()["Idempotency-Key"] for _ in range(100)}
+    assert len(keys) == 100
+    assert all(key.isascii() and key.isalnum() for key in keys)
