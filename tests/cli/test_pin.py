@@ -155,7 +155,10 @@ def pulled(run: Any, place: Path) -> dict[str, bytes]:
 
 
 def test_it_is_told_that_a_version_is_unpinned(unpinned: Any, lonely: Path) -> None:
-    assert "unpinned" in unpinned("show", "churn", 1, *T).out
+    out = unpinned("show", "churn", 1, *T).out
+    assert "unpinned" in out
+    assert f"{RUN} (not kept here)" in out
+    assert not [line for line in out.splitlines() if line.endswith(" -")]
     assert unpinned("show", "churn", 1).data["digest"] is None
     assert unpinned("verify", *T).out.splitlines()[1:] == ["  unpinned, not checked: churn version 1"]
     assert "unpinned" in unpinned("pull", "churn@1", lonely / "got").err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from greenroom.app import LocalRegistry, open_local
+from greenroom.cli import output
 from greenroom.cli.commands_read import few_metrics
 from greenroom.cli.runs_shown import low_is_good
 from greenroom.core.model import Actor
@@ -169,7 +172,7 @@ def _compare(run: Any) -> None:
     assert run("runs", "compare", "b1b1", FIRST, *T).err == "These runs do not differ.\n"
     assert [each["run"]["id"] for each in run("runs", "compare", "b1b1", "b2b2").data] == [FIRST, SECOND]
     ran = run("runs", "compare", FIRST)
-    assert (ran.code, ran.err.splitlines()[0]) == (2, "Error: 1 runs cannot be compared.")
+    assert (ran.code, ran.err.splitlines()[0]) == (2, "Error: One run cannot be compared.")
 
 
 def _search(run: Any) -> None:
@@ -222,13 +225,14 @@ def test_a_pushed_folder_says_what_its_files_say(churn: Any, lonely: Path) -> No
     assert packaging["requirements"] == ["numpy==2.0"]
     lines = churn("show", "churn", 4, *T).out.splitlines()
     for line in (
-        "flavors        sklearn 1.9.1", "requirements   numpy==2.0", "inputs         age?: double", "outputs        -",
+        "flavors        sklearn 1.9.1", "requirements   numpy==2.0", "inputs         age?: double",
         "input example  example.json (ndarray), missing from the files",
     ):  # fmt: skip
         assert line in lines
-    assert "flavors        -" in churn("show", "churn", 3, *T).out.splitlines()
+    assert not any(line.startswith("outputs") for line in lines)
+    assert "flavors" not in churn("show", "churn", 3, *T).out
     assert churn("register", "churn", "--source", "s3://bucket/model").code == 0
-    assert "notes          unpinned: the files are not stored here" in churn("show", "churn", 5, *T).out.splitlines()
+    assert "notes    unpinned: the files are not stored here" in churn("show", "churn", 5, *T).out.splitlines()
     (lonely / "m" / "MLmodel").write_text("a: &a [x]\nb: [*a, *a]\n")
     churn("push", "m", "churn")
     assert churn("show", "churn", 6).data["packaging"]["notes"] == [
@@ -260,13 +264,40 @@ def test_histories_that_take_too_long_are_said_to_be_left_out(
         assert ran.code == 0
         assert "0.88" in ran.out
         assert not set("▁▂▃▄▅▆▇") & set(ran.out)
-        assert ran.err.startswith("The histories of 2 runs are too long to be read in time, so no sparklines")
+        assert ran.err.startswith("The histories of 2 runs are too long to be read in time and shown without")
         assert run("runs", *words, "--quiet", *T).err == ""
     assert len(run("runs", "list").data) == 4  # who asks for data is asked for no histories
 
 
 def too_long() -> Any:
     raise search_took_too_long()
+
+
+@pytest.mark.parametrize("color", [True, False])
+@pytest.mark.parametrize(
+    ("width", "words", "left_out"),
+    [(200, (), 0), (110, (), 1), (85, (), 3), (85, ("--metric", "loss", "--metric", "auc"), 1), (66, (), 3)],
+)
+def test_metrics_that_do_not_fit_are_left_out_and_no_date_is_folded(
+    run: Any, lonely: Path, monkeypatch: pytest.MonkeyPatch, color: bool, width: int, words: tuple[str, ...],
+    left_out: int,
+) -> None:  # fmt: skip
+    with closing(open_local(lonely / "data", create=True)) as registry:
+        fill(registry)
+        registry.call_now("update_run", t.UpdateRun(FIRST, name="a try of a name that is long"), Actor("ana"))
+    for name, value in (("GREENROOM_DATA", str(lonely / "data")), ("COLUMNS", str(width)), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(output, "is_terminal", lambda stream: stream is sys.stdout)
+    ran = run("runs", "list", "churn", *words, *T, *(() if color else ("--no-color",)))
+    told = re.sub(r"\x1b\[[0-9;]*m", "", ran.out)
+    assert len(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", told)) == 3
+    assert "▇" not in re.sub(r"[\d.]+ [▁▂▃▄▅▆▇]+", "", told), "a line is folded"
+    if color:
+        assert max(map(len, told.splitlines())) <= width
+        shown = (3 if not words else 2) - left_out
+        assert sum(key in told.splitlines()[0] for key in ("auc", "loss", "odd")) == shown
+        said = f"{left_out} column{'s' * (left_out > 1)} left out, for which the window is too narrow.\n"
+        assert ran.err == (said if left_out else "")
 
 
 def test_json_has_no_nan(tracked: Any) -> None:

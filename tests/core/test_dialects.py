@@ -66,6 +66,28 @@ def test_a_filter_is_refused(dialect: Dialect, text: str, message: str) -> None:
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("dialect", "text", "hint"),
+    [
+        (RUNS, "params.lr > 3", "Parameters are text, which has no order: write params.lr = '3'."),
+        (RUNS, "status = 'x' AND parameter.`a b` <= '1'",
+         "Parameters are text, which has no order: write parameter.`a b` = '1'."),
+        (RUNS, "params.lr >", "Parameters are text, which has no order: write params.lr = 'value'."),
+        (RUNS, "tags.k < 'it''s'", "Tags are text, which has no order: write tags.k = 'it''s'."),
+        (RUNS, "status > 'A'", "This attribute is text, which has no order: write status = 'A'."),
+        (RUNS, "params.lr NOT IN ('1')", "params.lr is compared by =, !=, LIKE, ILIKE, IS NULL, IS NOT NULL."),
+        (RUNS, "metrics.auc LIKE 'x'", "metrics.auc is compared by =, !=, <, <=, >, >=."),
+        (EXPERIMENTS, "experiment_id > 3", "experiment_id is compared by =, !=, IN, NOT IN."),
+    ],
+)  # fmt: skip
+def test_an_operator_that_is_refused_comes_with_what_to_write(dialect: Dialect, text: str, hint: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_filter(text, dialect)
+    assert caught.value.hint == hint
+    written = hint.partition(": write ")[2].removesuffix(".")
+    assert not written or parse_filter(written, dialect), "what is proposed is a filter"
+
+
 NEWEST = [Order("start_time", descending=True), Order("id")]
 
 

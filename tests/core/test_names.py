@@ -309,6 +309,8 @@ def test_an_unclean_path_is_refused_in_words(path: str, problem: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         names.check_path(path)
     assert caught.value.message == f"Invalid path: '{names.shown(path)}' {problem}."
+    assert str(caught.value.hint).startswith("Rename it")
+    assert ("unicodedata.normalize('NFC', name)" in str(caught.value)) == (problem == "is not in Unicode normal form C")
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -26,6 +26,7 @@ from tests.races.kit import ROOT, Client, Server, problems_of_log, serving
 ROUNDS = sized(1, 50)
 BACK_S = 5.0
 MIB = 1 << 20
+MLFLOW_FILES = "/api/2.0/mlflow-artifacts/artifacts"
 MLFLOW = ROOT / ".venvs" / "mlflow3" / "bin" / "python"
 
 pytestmark = pytest.mark.slow
@@ -38,10 +39,10 @@ def _mount(*command: str) -> None:
 
 
 @contextlib.contextmanager
-def tmpfs(place: Path) -> Iterator[Path]:
-    """A file system of 8 MiB in memory."""
+def tmpfs(place: Path, size_mib: int = 8) -> Iterator[Path]:
+    """A small file system in memory."""
     place.mkdir()
-    _mount("mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", str(place))
+    _mount("mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0700", "tmpfs", str(place))
     try:
         yield place
     finally:
@@ -229,6 +230,27 @@ def test_the_floor_keeps_room_for_rows(tmp_path: Path) -> None:
             assert [line.split(":")[0] for line in said] == ["not ready", "ready again"], said
         finally:
             server.kill()
+
+
+@pytest.mark.parametrize("below", [MLFLOW_FILES, f"{MLFLOW_FILES}/run"], ids=["one by one", "a folder"])
+def test_room_is_made_from_inside(below: str, tmp_path: Path) -> None:
+    """Below the last eighth of the floor nothing else is written; files of runs are deleted, and then collected."""
+    files = [f"{MLFLOW_FILES}/run/{at}" for at in range(3)]
+    with tmpfs(tmp_path / "disk", 64) as place, serving(place / "data") as server:
+        begin(server)
+        for each in files:
+            assert ask(server, "PUT", each, os.urandom(2 * MIB))[0] == 200
+        Filler(place).fill(keep=64 * MIB // 20 // 8 - 8_000)
+        with Client(server.address) as client:
+            status, answer = client.ask("create_model", c.CreateModel("refused"))
+            assert (status, answer["code"]) == (507, "storage_full")
+            assert "greenroom gc" in answer["hint"]
+            assert ask(server, "PUT", f"{MLFLOW_FILES}/run/more", b"x" * 1000)[0] == 507
+            for each in files if below == MLFLOW_FILES else [below]:
+                assert ask(server, "DELETE", each) == (200, {})
+            assert client.ask("create_model", c.CreateModel("refused"))[0] == 507  # nothing was collected yet
+            assert client.do("collect_garbage", c.CollectGarbage(grace_s=0))["blobs"] == len(files)
+        is_back(server)
 
 
 def test_an_upload_that_cannot_fit_is_refused_before_it_is_sent(tmp_path: Path) -> None:

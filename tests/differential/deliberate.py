@@ -85,13 +85,14 @@ TABLE: tuple[Difference, ...] = (
     ),
     Difference(
         "names",
-        "empty names and keys, and ones (users too) with invisible characters, of spaces only, `..`, backslashes,"
-        " percent-escapes, too long; look-alikes of an existing name; artifact locations with a query"
-        " or `..`; digits of other scripts",
-        "taken (some endpoints check keys, others do not), or not found", "400, everywhere",
+        "empty names and keys (data sets without name or digest), and ones (users too) with invisible characters, of"
+        " spaces only, `..`, backslashes, percent-escapes, too long; look-alikes of an existing name; artifact"
+        " locations with a query or `..`; digits of other scripts",
+        "taken (some endpoints check keys, others do not), or the next fault is named: not found, exists already",
+        "400, everywhere",
         "[ADR 7](../adr/0007-names.md); a key that no URL and no file can carry is found too late",
         lambda s: s.wrong("key", "name", "location", "path", "part", "spoiled") and bool(of.NAMES.match(s.text))
-        and (s.only_ours or s.codes == (400, 404)), parts=True,
+        and (s.only_ours or s.codes == (400, 404) or of.taken_there(s)), parts=True,
     ),
     Difference(
         "filters", "filters and orders that say nothing clear: two comparisons without AND, `AND AND`, `IN ('a',)`",

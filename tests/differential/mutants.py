@@ -69,9 +69,10 @@ def nan_is_null() -> None:
     """NaN goes out as null, as a careless encoder writes it."""
     render = mlflow_tracking_out.render_metric
 
-    def rendered(metric: Any, *, with_run: bool = True) -> Any:
-        found = render(metric, with_run=with_run)
-        return found | {"value": None if found["value"] == "NaN" else found["value"]}
+    def rendered(metric: Any) -> Any:
+        found = render(metric)
+        found.value = None if found.value == "NaN" else found.value  # type: ignore[assignment]
+        return found
 
     mlflow_tracking_out.render_metric = rendered
 

@@ -93,7 +93,7 @@ NAMES = re.compile(
     r"Invalid (tag key|model name|artifact location|experiment name|alias|value .* for parameter '.*(key|name)')"
     r"|'(name|key|Param key|user_id)' exceeds|Invalid path|The path is not in canonical form"
     r"|Parameter 'version' must be an integer, got '[^\x00-\x7f]"
-    r"|Missing value for required parameter '((params|tags)\[\d+\]\.key|metric_key)'",
+    r"|Missing value for required parameter '((params|tags)\[\d+\]\.key|metric_key|datasets\[\d+\]\.dataset(\.\w+)?)'",
     re.DOTALL,
 )
 FILTERS = re.compile(r"Invalid (clause|comparator|order_by|entity|attribute)|Expected |The filter has|Search filter")
@@ -166,6 +166,11 @@ def escaped(seen: Seen) -> bool:
 
 def two_faults(seen: Seen) -> bool:
     return seen.codes in ((400, 404), (404, 400))
+
+
+def taken_there(seen: Seen) -> bool:
+    """Whether a stock server, which takes the name or key that we refuse, came as far as a name that is taken."""
+    return seen.codes == (400, 400) and seen.stock[1] == "RESOURCE_ALREADY_EXISTS"
 
 
 def any_digest(body: Any) -> bool:

@@ -6,11 +6,14 @@ said, and a sequence that is as short as could be found.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.differential.calls import Call
 from tests.differential.compare import Pair, searched
 from tests.differential.deliberate import NAMES, listed, none_listed
+from tests.differential.making import post
 from tests.differential.mutants import MUTANTS, NOT_EXCUSED, mutant_server
 from tests.differential.run import on_postgres
 from tests.differential.seeing import Seen
@@ -132,3 +135,29 @@ def test_every_recorded_difference_belongs_to_a_row():
         name for name, value in vars(expected_differences).items() if name.startswith("_") and isinstance(value, dict)
         and not name.startswith("__")
     }  # fmt: skip
+
+
+API = "/api/2.0/mlflow"
+BLANK = {"key": " ", "value": "v"}
+MODEL = post("create_model", f"{API}/registered-models/create", {"name": "«p»m"})
+RUN = post("create_run", f"{API}/runs/create", {"experiment_id": "0", "start_time": 1}, "r")
+
+
+@pytest.mark.parametrize(
+    ("before", "call", "faults", "row"),
+    [
+        (MODEL, post("create_model", MODEL.path, {"name": "«p»m", "tags": [BLANK]}), {"key"}, "names"),
+        (MODEL, post("create_model", MODEL.path, {"name": "«p»m", "tags": [BLANK]}), {}, None),
+        (RUN, post("log_inputs", f"{API}/runs/log-inputs", {"run_id": "«run:r»", "datasets": [{}]}), {"part"}, "names"),
+        (RUN, post("log_inputs", f"{API}/runs/log-inputs", {"run_id": "«run:r»", "datasets": [{}]}), {}, None),
+    ],
+)
+def test_a_fault_that_only_ours_sees_goes_before_a_name_that_is_taken(ours, stock, before, call, faults, row):
+    """Found by long runs: a stock server takes what is wrong, and comes to another answer."""
+    pair = Pair(ours, stock, listed)
+    try:
+        found = pair.run([before, replace(call, faults=frozenset(faults))])
+    finally:
+        pair.close()
+    assert [each.call.operation for each in found] == ([] if row else [call.operation])
+    assert pair.tally.listed[row] == (1 if row else 0)

@@ -56,6 +56,13 @@ def test_the_reference_moved(server: Running) -> None:
     assert (answer.status, answer.headers["location"]) == (307, "/docs")
 
 
+def test_whoever_comes_by_mlflows_link_to_a_run_is_told_how_to_see_it(server: Running) -> None:
+    """`mlflow` prints `View run … at http://…/#/experiments/1/runs/ID`; what follows `#` never reaches a server."""
+    text = " ".join(server.ask("GET", "/").body.decode().split())
+    assert "<code>/#/experiments/…/runs/ID</code>" in text
+    assert "<code>greenroom runs show ID</code>" in text
+
+
 def test_static_files(server: Running) -> None:
     for name, media in (("greenroom.css", "text/css; charset=utf-8"), ("greenroom.svg", "image/svg+xml")):
         answer = server.ask("GET", f"/static/{name}")

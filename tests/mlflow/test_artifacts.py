@@ -102,6 +102,20 @@ def test_what_a_client_does_with_files(request: pytest.FixtureRequest, client: s
     assert seen.keys() == expected.keys()
 
 
+@pytest.mark.parametrize("client", ["mlflow3", "mlflow2"])
+def test_a_client_shows_what_to_do_about_a_name(client: str, standard_server: str) -> None:
+    """As the how-to page says; a file of that name in normal form C is taken."""
+    shown, there = run_client(client, "refused_names.py", standard_server)
+    for name, why in (
+        ("é.csv", "is not in Unicode normal form C. Rename it: unicodedata.normalize('NFC', name)."),
+        ("aux.csv", "has the segment 'aux.csv', a device on Windows. Rename it"),
+        ("notes.", "has a segment that ends with a dot or a space. Rename it"),
+    ):
+        assert "400 Client Error" in shown[name]
+        assert why in shown[name]
+    assert there == ["é.csv"]
+
+
 def test_a_stock_server_gives_the_same(stock: str) -> None:
     """And differs where we say so: a difference that is none any more is not listed."""
     seen = run_client("mlflow3", "artifact_calls.py", stock, "same")

@@ -77,7 +77,7 @@ def show(session: Session, model: str, version: str | None) -> None:
     """Show a model or one of its versions.
 
     Of a version: what made it (run, parameters, metrics, data, code), and what its own files say (environment,
-    signature, input example). What nobody recorded is shown as missing.
+    signature, input example). What nobody recorded is left out; in JSON it is null or empty.
 
     \b
     Examples:
@@ -87,13 +87,14 @@ def show(session: Session, model: str, version: str | None) -> None:
     """
     name, found = model_and_version(session, model, version)
     if found is None:
-        known = session.registry.model(name)
-        session.out.fields(_model_fields(known), known)
+        whole = session.registry.model(name)
+        session.out.fields(_model_fields(whole), whole)
     else:
         exact = session.registry.get(name, found)
         packaging = session.registry.packaging(exact.model, exact.version)
         fields = (*_version_fields(exact), *packaging_fields(packaging))
-        session.out.fields(fields, {**to_plain(exact), "packaging": packaging})
+        known = [(label, value) for label, value in fields if value not in (None, "")]
+        session.out.fields(known, {**to_plain(exact), "packaging": packaging})
 
 
 @click.command("list", cls=Command)
@@ -267,7 +268,7 @@ def _version_fields(v: Version) -> Iterator[tuple[str, object]]:
     if v.damaged:
         yield "DAMAGED", "bytes of this version are lost; `greenroom fsck` says which"
     yield "source", v.source
-    yield "run", " ".join(part for part in (v.context.run_name, v.run_id, v.run_link) if part)
+    yield "run", _run(v)
     yield "parent run", v.context.parent_run
     yield "user", v.context.user
     yield "metrics", "\n".join(f"{name} = {metric_text(value)}" for name, value in v.metrics.items())
@@ -279,6 +280,12 @@ def _version_fields(v: Version) -> Iterator[tuple[str, object]]:
     )
     yield "parent", f"{v.parent.model}@{v.parent.version}" if v.parent else None
     yield from _context_fields(v.context)
+
+
+def _run(v: Version) -> str:
+    """Return the run that made a version. The name of one that is kept here is always known, that of others never."""
+    told = " ".join(part for part in (v.context.run_name, v.run_id, v.run_link) if part)
+    return told if v.context.run_name else f"{told} (not kept here)" if told else "none here"
 
 
 def _place(source: str | None) -> str | None:

@@ -12,7 +12,7 @@ import click
 
 from greenroom.cli.busy import busy
 from greenroom.cli.command import Group
-from greenroom.cli.output import visible, when
+from greenroom.cli.output import counted, visible, when
 from greenroom.cli.params import first, limit_option, pointing_at
 from greenroom.cli.runs_shown import compare_rows, period, show_lines
 from greenroom.cli.session import Session, pass_session
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _KEY_METRICS = 3
 _AT_ONCE = 50  # runs whose histories are asked for in one request
 _LIST_WIDTH, _SHOW_WIDTH, _COMPARE_WIDTH = 10, 40, 12
+_NARROW = 100  # characters of a window in which lines are half as long
 _SYSTEM = "system/"
 _MOST_COMPARED = 20
 
@@ -149,7 +150,8 @@ def compare_runs(
       greenroom runs compare try-0 try-1 try-2 --lower depth_cost
     """
     if not 2 <= len(names) <= _MOST_COMPARED:
-        raise InvalidInput(f"{len(names)} runs cannot be compared.", hint=f"Name 2 to {_MOST_COMPARED} runs.")
+        many = "One run cannot" if len(names) == 1 else f"{len(names)} runs cannot"
+        raise InvalidInput(f"{many} be compared.", hint=f"Name 2 to {_MOST_COMPARED} runs.")
     with busy(session.out, "reading the runs"):
         reports = [session.registry.run(name, points=_COMPARE_WIDTH) for name in names]
     signs = signs_of(sys.stdout)
@@ -177,20 +179,21 @@ def _table(session: Session, found: Sequence[RunSummary], metrics: Sequence[str]
         histories, left_out = _histories(session.registry, found, keys)
     if left_out:
         out.note(
-            f"The histories of {left_out} runs are too long to be read in time, so no sparklines are shown for them. "
+            f"The histories of {counted(left_out, 'runs')} are too long to be read in time and shown without a line. "
             "`greenroom runs show RUN` reads one, --limit and --metric ask for less."
         )
     signs = signs_of(sys.stdout)
+    line_width = _LIST_WIDTH if (out.width or _NARROW) >= _NARROW else _LIST_WIDTH // 2
     columns = ["Run", "Id", *([] if alone else ["Experiment"]), "Status", "Started", "Took", "User", *keys]
     rows = []
     for run in found:
         cells: list[object] = [run.name, run.id[:8], *([] if alone else [run.experiment]), run.status.value]
         cells += [when(run.started_at), period(run.started_at, run.ended_at), run.user]
         for key in keys:
-            line = signs.sparkline(histories.get((run.id, key), ()), _LIST_WIDTH)
+            line = signs.sparkline(histories.get((run.id, key), ()), line_width)
             cells.append(f"{metric_text(run.metrics[key])} {line}".strip() if key in run.metrics else None)
         rows.append(cells)
-    out.table([visible(column) for column in columns], rows, found, empty=empty)
+    out.table([visible(column) for column in columns], rows, found, empty=empty, extra=len(keys), wanted=len(metrics))
 
 
 def key_metrics(found: Iterable[RunSummary]) -> list[str]:

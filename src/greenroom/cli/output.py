@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 import unicodedata
@@ -22,7 +23,11 @@ MISSING = "-"  # how a fact that nobody recorded is shown
 
 _STYLES: Mapping[str, str] = {"production": "bold green", "staging": "yellow", "archived": "dim", "none": "dim"}
 _STYLED_COLUMNS = frozenset({"Stage", "Slot", "From", "To"})
-_WHOLE_COLUMNS = ("Id", "Status", "Version", "Stage")  # are copied, or read at a glance: never broken into lines
+_WHOLE_COLUMNS = frozenset(  # are copied, or read at a glance: never broken into lines
+    ("Id", "Status", "Version", "Stage", "Started", "Took", "Created", "Updated", "Since", "Until", "At", "Size")
+)
+_FOLDED, _FOLDED_MOST = 20, 8  # characters of a folded column: where there is room, and at least
+_GAP = 2  # spaces between columns
 _ANSI = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _HARMLESS = "\n\t\u200d"  # the last joins emoji
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -41,13 +46,27 @@ class Output:
         """True when the answer is for a program."""
         return self.mode == "json"
 
+    @property
+    def width(self) -> int | None:
+        """How many characters the window is wide; None where nobody looks at a terminal."""
+        return shutil.get_terminal_size().columns if self.color or is_terminal(sys.stdout) else None
+
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[object]], data: Any, *, empty: str = "Nothing found."
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        data: Any,
+        *,
+        empty: str = "Nothing found.",
+        extra: int = 0,
+        wanted: int = 0,
     ) -> None:
         """Print `rows` under `columns`, or `data` as JSON.
 
         Cells are text already, or anything `str()` shows well; None becomes `-`. Without rows a table prints the note
-        `empty` on standard error and nothing on standard output.
+        `empty` on standard error and nothing on standard output. The last `extra` columns are never folded: on a
+        terminal that is too narrow those that do not fit are left out, and a note says so. The first `wanted` of them
+        are worth folding the others for.
         """
         if self.is_json:
             self.json(data)
@@ -55,10 +74,31 @@ class Output:
         cells = [[_cell(cell) for cell in row] for row in rows]
         if not cells:
             self.note(empty)
-        elif self.color:
-            _rich_table(columns, cells)
+            return
+        left_out = self._too_many(columns, cells, extra, wanted)
+        kept = len(columns) - left_out
+        columns, cells = columns[:kept], [row[:kept] for row in cells]
+        if self.color:
+            _rich_table(columns, cells, whole=columns[kept - (extra - left_out) :])
         else:
             _write(sys.stdout, plain_table(columns, cells))
+        if left_out:
+            self.note(f"{counted(left_out, 'columns')} left out, for which the window is too narrow.")
+
+    def _too_many(self, columns: Sequence[str], rows: Sequence[Sequence[str]], extra: int, wanted: int) -> int:
+        """Return how many of the last `extra` columns do not fit; 0 where nobody looks at a terminal."""
+        if self.width is None:
+            return 0
+        fixed, used = len(columns) - extra, 0
+        least = 0  # what the columns so far take when others are folded as far as they can be read
+        for at, (name, *cells) in enumerate(zip(columns, *rows, strict=True)):
+            width = max(_width(cell) for cell in (name, *cells))
+            folds = self.color and at < fixed and name not in _WHOLE_COLUMNS
+            used += (min(width, _FOLDED) if folds else width) + (_GAP if at else 0)
+            least += (min(width, _FOLDED_MOST) if folds else width) + (_GAP if at else 0)
+            if at >= fixed and (least if at < fixed + wanted else used) > self.width:
+                return len(columns) - at
+        return 0
 
     def result(self, data: Any, text: str | Callable[[], str]) -> None:
         """Print `data` as JSON, or `text` (a function when making it costs something)."""
@@ -222,15 +262,17 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ()) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0)
+    )
     for column in columns:
-        table.add_column(Text(column), overflow="fold", no_wrap=column in _WHOLE_COLUMNS)
+        table.add_column(Text(column), overflow="fold", no_wrap=column in _WHOLE_COLUMNS or column in whole)
     for row in rows:
         cells = (_styled(column, cell) for column, cell in zip(columns, row, strict=True))
         table.add_row(*(Text(text, style=style) for text, style in cells))

@@ -277,7 +277,7 @@ def check_path(path: object) -> str:
     if problem:
         raise _bad_path(text, problem)
     if not unicodedata.is_normalized("NFC", text):
-        raise _bad_path(text, "is not in Unicode normal form C")
+        raise _bad_path(text, "is not in Unicode normal form C", "Rename it: unicodedata.normalize('NFC', name).")
     return text
 
 
@@ -289,8 +289,8 @@ def _bad(kind: str, value: str, why: str, hint: str, **details: str) -> InvalidI
     return InvalidInput(f"Invalid {kind} '{shown(value)}'. {why}", hint=hint, kind=kind, value=shown(value), **details)
 
 
-def _bad_path(path: str, problem: str) -> InvalidInput:
-    hint, value = "Give a relative path such as 'model/weights.bin'.", shown(path)
+def _bad_path(path: str, problem: str, hint: str = "Rename it, to a path like 'model/weights.bin'.") -> InvalidInput:
+    value = shown(path)
     return InvalidInput(f"Invalid path: '{value}' {problem}.", hint=hint, kind="path", value=value)
 
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 from greenroom.core import names
 from greenroom.core.dates import utc_milliseconds
 from greenroom.core.errors import InvalidInput
+from greenroom.core.search_tokens import CLAUSE, Token, invalid, refused, tokens_of, unquoted
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 
@@ -139,26 +140,16 @@ _KEY_CHECKS: Mapping[Entity, Callable[[str], str]] = {
     Entity.PARAM: names.check_param_key,
     Entity.DATASET: lambda key: _known("dataset", key, {each: each for each in ("name", "digest", "context")}),
 }
-_TOKEN = re.compile(
-    r"(?P<space>\s+)|(?P<text>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<tick>`[^`]*`)"
-    r"|(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))"
-    r"|(?P<op>!=|<=|>=|[=<>])|(?P<word>[^\W\d][\w.\-/]*)|(?P<mark>[(),;])"
-)
 _ORDER = re.compile(
     r"\s*(?:(?P<prefix>\w+)\.)?(?P<key>`[^`]+`|\"[^\"]+\"|[^\s`\"]+)(?:\s+(?P<direction>ASC|DESC))?\s*", re.IGNORECASE
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # what fits in 64 bits, whatever the digits are
+_SIZES = frozenset({Op.LT, Op.LE, Op.GT, Op.GE})
+_TEXTS = {entity: f"{entity.capitalize()}s are" for entity in Entity} | {
+    Entity.PARAM: "Parameters are",
+    Entity.ATTRIBUTE: "This attribute is",
+}
 _KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "IS", "NULL"})
-_CLAUSE = "Invalid clause(s) in filter string"
-_FORM = "Write comparisons joined by AND, such as: tags.team = 'risk' AND tags.kind LIKE 'tree%'."
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    at: int
-    end: int
 
 
 def parse_filter(text: object, dialect: Dialect, *, prompts: Prompts = Prompts.HIDDEN) -> Filter:
@@ -254,26 +245,26 @@ class _Parser:
 
     def __init__(self, source: str, dialect: Dialect) -> None:
         self._source, self._dialect = source, dialect
-        self._tokens, self._next = _tokens(source), 0
+        self._tokens, self._next = tokens_of(source), 0
 
     def column(self, error: InvalidInput) -> int:
         """Return where, from 1, what is wrong begins: the token that was not expected, or the last that was taken."""
-        return self._tokens[max(self._next - (not error.message.startswith(_CLAUSE)), 0)].at + 1
+        return self._tokens[max(self._next - (not error.message.startswith(CLAUSE)), 0)].at + 1
 
     def parse(self) -> list[Comparison]:
         found = [self._comparison()]
         limit = names.LIMITS["filter_comparisons"]
         while (start := self._tokens[self._next]).kind != "end":
             if start.text == ";":
-                raise _refuse(f"Search filter contained multiple expression '{names.shown(self._source)}'.")
+                raise refused(f"Search filter contained multiple expression '{names.shown(self._source)}'.")
             if self._accept("word", "AND") is None:
-                raise _invalid(self._source, start)
+                raise invalid(self._source, start)
             found.append(self._comparison())
             if len(found) > limit.value:
-                raise _refuse(f"The filter has more than {limit.value} {limit.unit}.", limit=limit.name)
+                raise refused(f"The filter has more than {limit.value} {limit.unit}.", limit=limit.name)
         return found
 
-    def _take(self, *kinds: str) -> _Token | None:
+    def _take(self, *kinds: str) -> Token | None:
         """Consume and return the next token if it is one of `kinds`."""
         token = self._tokens[self._next]
         if token.kind not in kinds:
@@ -292,35 +283,37 @@ class _Parser:
     def _comparison(self) -> Comparison:
         start = self._tokens[self._next]
         field, spec, shown = self._field(start)
+        written = self._source[start.at : self._tokens[self._next - 1].end]
         op = self._op(start, spec)
         if op not in spec.ops:
-            raise _refuse(f"Invalid comparator for {field.entity}: {op}", valid=sorted(spec.ops))
+            hint = self._way_out(names.shown(written), op, field.entity, spec)
+            raise InvalidInput(f"Invalid comparator for {field.entity}: {op}", hint=hint, valid=sorted(spec.ops))
         if op in (Op.IS_NULL, Op.IS_NOT_NULL):
             return Comparison(field, op, None)
         if op in (Op.IN, Op.NOT_IN):
             return Comparison(field, op, self._list(start, spec.kind))
         token = self._take("text", "number", "word", "tick")
         if token is None:
-            raise _invalid(self._source, start)
+            raise invalid(self._source, start)
         value = _value(token, spec.kind, field.entity, shown)
         if op in (Op.LIKE, Op.ILIKE):
             names.require_length(str(value), "LIKE pattern", "like_pattern")
             names.require_length(str(value), "LIKE pattern", "like_wildcards", str(value).count("%"))
         return Comparison(field, op, value)
 
-    def _field(self, start: _Token) -> tuple[Field, Spec, str]:
+    def _field(self, start: Token) -> tuple[Field, Spec, str]:
         """Return the field, what is allowed for it, and the caller's word for it."""
         token = self._take("word", "tick", "text")
         if token is None or token.text.upper() in _KEYWORDS or token.text.startswith("'"):
-            raise _invalid(self._source, start)
-        prefix, dot, key = token.text.partition(".") if token.kind == "word" else ("", "", _unquoted(token))
+            raise invalid(self._source, start)
+        prefix, dot, key = token.text.partition(".") if token.kind == "word" else ("", "", unquoted(token))
         if not dot:
             prefix, key = "attribute", key or prefix
         elif not key:
             quoted = self._tokens[self._next]
             if quoted.at != token.end or quoted.text[:1] not in ("`", '"') or not self._take("tick", "text"):
-                raise _invalid(self._source, start)
-            key = _unquoted(quoted)
+                raise invalid(self._source, start)
+            key = unquoted(quoted)
         entity = _entity(prefix, self._dialect)
         if entity is Entity.ATTRIBUTE:
             if key not in self._dialect.attributes:
@@ -328,10 +321,10 @@ class _Parser:
             return Field(entity, self._dialect.attributes[key].key), self._dialect.attributes[key], key
         if entity is None or entity not in self._dialect.keyed:
             valid = ["attribute", *self._dialect.keyed]
-            raise _refuse(f"Invalid entity type '{names.shown(prefix)}'. Valid values are {', '.join(valid)}.")
+            raise refused(f"Invalid entity type '{names.shown(prefix)}'. Valid values are {', '.join(valid)}.")
         return Field(entity, _KEY_CHECKS[entity](key)), self._dialect.keyed[entity], key
 
-    def _op(self, start: _Token, spec: Spec) -> Op:
+    def _op(self, start: Token, spec: Spec) -> Op:
         token = self._take("op")
         if token is not None:
             return Op(token.text)
@@ -339,52 +332,36 @@ class _Parser:
         if word == "IS":
             negated = self._accept("word", "NOT") is not None
             if Op.IS_NULL not in spec.ops or self._accept("word", "NULL") is None:
-                raise _invalid(self._source, start)
+                raise invalid(self._source, start)
             return Op.IS_NOT_NULL if negated else Op.IS_NULL
         if word is None or (word == "NOT" and self._accept("word", "IN") is None):
-            raise _invalid(self._source, start)
+            raise invalid(self._source, start)
         return Op.NOT_IN if word == "NOT" else Op(word)
 
-    def _list(self, start: _Token, kind: Kind) -> tuple[str | int, ...]:
+    def _way_out(self, written: str, op: Op, entity: Entity, spec: Spec) -> str:
+        """Return what to write of the field `written` in place of an operator that it does not have."""
+        if spec.kind is not Kind.TEXT or op not in _SIZES:
+            return f"{written} is compared by {', '.join(each for each in Op if each in spec.ops)}."
+        token = self._tokens[self._next]
+        value = unquoted(token) if token.kind in ("text", "tick") else token.text or "value"
+        text = names.shown(value).replace("'", "''")
+        return f"{_TEXTS[entity]} text, which has no order: write {written} = '{text}'."
+
+    def _list(self, start: Token, kind: Kind) -> tuple[str | int, ...]:
         values: list[str | int] = []
         while self._accept("mark", "," if values else "("):
             token = self._take("text", "word", "number", "tick")
             if token is None:
-                raise _invalid(self._source, start)
+                raise invalid(self._source, start)
             value = _value(token, kind, Entity.ATTRIBUTE, "IN")
             values.append(value if isinstance(value, int) else str(value))
         if not values or self._accept("mark", ")") is None:
-            raise _invalid(self._source, start)
+            raise invalid(self._source, start)
         return tuple(values)
 
 
-def _tokens(source: str) -> list[_Token]:
-    found, at = [], 0
-    while at < len(source):
-        match = _TOKEN.match(source, at)
-        if match is None:
-            raise _invalid(source, _Token("bad", "", at, at))
-        if match.lastgroup != "space":
-            found.append(_Token(str(match.lastgroup), match[0], at, match.end()))
-        at = match.end()
-    return [*found, _Token("end", "", at, at)]
-
-
-def _refuse(text: str, **details: object) -> InvalidInput:
-    return InvalidInput(text, hint=_FORM, **details)
-
-
-def _invalid(source: str, token: _Token) -> InvalidInput:
-    return _refuse(f"{_CLAUSE}: '{names.shown(source[token.at :] or source)}'", column=token.at + 1)
-
-
-def _unquoted(token: _Token) -> str:
-    mark = token.text[0]
-    return token.text[1:-1] if mark == "`" else token.text[1:-1].replace(mark * 2, mark)
-
-
-def _value(token: _Token, kind: Kind, entity: Entity, shown: str) -> str | int | float:
-    text = _unquoted(token) if token.kind == "text" else token.text
+def _value(token: Token, kind: Kind, entity: Entity, shown: str) -> str | int | float:
+    text = unquoted(token) if token.kind == "text" else token.text
     if kind is Kind.TEXT and token.kind == "text":
         return text
     if kind in (Kind.INTEGER, Kind.TIME) and token.kind in ("text", "number") and _INTEGER.fullmatch(text):
@@ -395,6 +372,6 @@ def _value(token: _Token, kind: Kind, entity: Entity, shown: str) -> str | int |
         return at
     got = f"Got value {names.shown(token.text)}"
     if kind is Kind.TEXT:
-        raise _refuse(f"Expected a quoted string value for {entity} (e.g. 'my-value'). {got}")
+        raise refused(f"Expected a quoted string value for {entity} (e.g. 'my-value'). {got}")
     wanted = {Kind.INTEGER: "an integer", Kind.NUMBER: "a finite number"}.get(kind, "milliseconds or a quoted date")
-    raise _refuse(f"Expected {wanted} for '{names.shown(shown)}'. {got}")
+    raise refused(f"Expected {wanted} for '{names.shown(shown)}'. {got}")

@@ -125,7 +125,7 @@ async def _search_logged_models(call: Call) -> Body:
         given["page_token"] or None,
     )
     page = await call.do("search_logged_models", command)
-    return write.render_page("models", map(write.render_logged_model, page.items), page.next_page_token)
+    return write.render_page("models", page.items, write.render_logged_model, page.next_page_token)
 
 
 HANDLERS: Final[Mapping[str, Callable[[Call], Awaitable[Body]]]] = {

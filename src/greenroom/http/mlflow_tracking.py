@@ -16,16 +16,18 @@ from starlette.responses import Response
 from greenroom.core.errors import InvalidInput
 from greenroom.core.limits import bound
 from greenroom.core.model import Page
-from greenroom.core.tracking import Metric, Run, RunStatus
+from greenroom.core.tracking import Run, RunStatus
 from greenroom.http import mlflow_logged_models
 from greenroom.http import mlflow_tracking_in as read
 from greenroom.http import mlflow_tracking_out as write
 from greenroom.http import mlflow_wire as wire
 from greenroom.http.keys import BODY
+from greenroom.http.long_answers import AT_ONCE
+from greenroom.http.long_answers import answer as answer_with
 from greenroom.http.mlflow_batches import read_batch, read_point
 from greenroom.http.mlflow_registry import Call
 from greenroom.http.mlflow_tracking_wire import ENDPOINTS
-from greenroom.http.problem import JSONAnswer, json_bytes
+from greenroom.http.problem import JSONAnswer
 from greenroom.http.routing import Route, Wire, read_body
 from greenroom.services.commands import tracking as c
 from greenroom.services.ports import Registry
@@ -35,8 +37,7 @@ Handler = Callable[[Call], Awaitable[Body]]
 
 _INLINE_BYTES = 16 << 10  # a larger body is read on a thread, so that look-ups do not wait for it
 _LARGE_BODIES = frozenset({"log_inputs", "log_batch"})
-_FEW_RUNS = 20  # that are written here and now
-_MANY = 100  # points that are read or written on a thread
+_MANY = 100  # points that are read on a thread
 _MOST_POINTS = 25_000
 _MOST_RUNS = 100
 _QUICK = {"log_metric": read_point, "log_batch": read_batch}
@@ -72,7 +73,7 @@ def _endpoint(registry: Registry, endpoint: wire.Endpoint) -> Callable[[HTTPRequ
             given = await asyncio.to_thread(wire.read_request, endpoint, http.method, query, kind, body)
         else:
             given = wire.read_request(endpoint, http.method, query, kind, body)
-        return JSONAnswer(json_bytes(await handler(Call(registry, http, given))))
+        return await answer_with(await handler(Call(registry, http, given)))
 
     return answer
 
@@ -112,7 +113,7 @@ async def _search_experiments(call: Call) -> Body:
         read.read_view("view_type", given["view_type"]),
     )
     page = await call.do("search_experiments", command)
-    return write.render_page("experiments", map(write.render_experiment, page.items), page.next_page_token)
+    return write.render_page("experiments", page.items, write.render_experiment, page.next_page_token)
 
 
 async def _delete_experiment(call: Call) -> Body:
@@ -195,12 +196,7 @@ async def _search_runs(call: Call) -> Body:
         read.read_view("run_view_type", given["run_view_type"]),
     )
     page: Page[Run] = await call.do("search_runs", command)
-
-    def render() -> Body:
-        runs = (write.render_run(run, with_models=False) for run in page.items)
-        return write.render_page("runs", runs, page.next_page_token)
-
-    return render() if len(page.items) < _FEW_RUNS else await asyncio.to_thread(render)
+    return write.render_page("runs", page.items, write.render_run_found, page.next_page_token)
 
 
 # --- logging ---
@@ -267,7 +263,7 @@ async def _metric_history(call: Call) -> Body:
         )
     command = c.MetricHistory((read.run_of(given),), given["metric_key"], size, given["page_token"] or None)
     page = await call.do("metric_history", command)
-    return await _points(page.items, page.next_page_token, with_run=False)
+    return write.render_page("metrics", page.items, write.render_point, page.next_page_token, AT_ONCE)
 
 
 async def _metric_history_bulk(call: Call) -> Body:
@@ -282,14 +278,7 @@ async def _metric_history_bulk(call: Call) -> Body:
         )
     size = min(given["max_results"] or _MOST_POINTS, _MOST_POINTS)
     page = await call.do("metric_history", c.MetricHistory(given["run_id"], given["metric_key"], max(size, 1)))
-    return {"metrics": [], **await _points(page.items, None, with_run=True)}
-
-
-async def _points(points: tuple[Metric, ...], token: str | None, *, with_run: bool) -> Body:
-    def render() -> Body:
-        return write.render_page("metrics", (write.render_metric(each, with_run=with_run) for each in points), token)
-
-    return render() if len(points) < _MANY else await asyncio.to_thread(render)
+    return {"metrics": [], **write.render_page("metrics", page.items, write.render_metric, None, AT_ONCE)}
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {

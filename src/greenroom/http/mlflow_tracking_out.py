@@ -6,12 +6,39 @@ Source: mlflow-compat sections 0 and 8.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-from greenroom.core.tracking import DatasetInput, Experiment, LoggedModel, Metric, Run
+import msgspec
+
+from greenroom.core.tracking import DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, Run
+from greenroom.http.long_answers import Long, listed
 
 Body = dict[str, Any]
+
+ITEMS_AT_ONCE: Final = 5
+"""Runs, experiments and logged models that make one piece of a page: each may hold as much as several pieces."""
+_DATASETS_AT_ONCE = 8  # their schemas and profiles are long
+
+
+class Point(msgspec.Struct, omit_defaults=True, gc=False):
+    """A Metric as MLflow writes it. There are many: this takes a quarter of the time that a dict does."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+    model_id: str | None = None
+    run_id: str | None = None
+
+
+class Pair(msgspec.Struct, gc=False):
+    """A tag or a parameter as MLflow writes it."""
+
+    key: str
+    value: str
 
 
 def render_experiment(experiment: Experiment) -> Body:
@@ -34,14 +61,12 @@ def _stage(*, deleted: bool) -> str:
 
 def render_run(run: Run, *, with_models: bool = True) -> Body:
     """Return a Run as MLflow writes it; search answers leave out the models that it read (`with_models`)."""
-    data = _filled(
-        metrics=[render_metric(each) for each in run.metrics], params=_pairs(run.params), tags=_pairs(run.tags)
-    )
+    data = _filled(metrics=listed(run.metrics, render_metric), params=_pairs(run.params), tags=_pairs(run.tags))
     inputs = _filled(
-        dataset_inputs=[_dataset_input(each) for each in run.datasets],
-        model_inputs=[{"model_id": each} for each in run.model_inputs] if with_models else [],
+        dataset_inputs=listed(run.datasets, _dataset_input, _DATASETS_AT_ONCE),
+        model_inputs=listed(run.model_inputs, _model_input) if with_models else [],
     )
-    outputs = _filled(model_outputs=[{"model_id": each.model_id, "step": each.step} for each in run.model_outputs])
+    outputs = _filled(model_outputs=listed(run.model_outputs, _model_output))
     return {"info": render_run_info(run), "data": data, "inputs": inputs, "outputs": outputs}
 
 
@@ -62,17 +87,38 @@ def render_run_info(run: Run) -> Body:
     }
 
 
-def render_metric(metric: Metric, *, with_run: bool = True) -> Body:
+def render_run_found(run: Run) -> Body:
+    """Return a Run as the answer of a search has it."""
+    return render_run(run, with_models=False)
+
+
+def render_metric(metric: Metric) -> Point:
     """Return a Metric as MLflow writes it: NaN as text."""
-    value: float | str = "NaN" if math.isnan(metric.value) else metric.value
-    known = {
-        "dataset_name": metric.dataset_name,
-        "dataset_digest": metric.dataset_digest,
-        "model_id": metric.model_id,
-        "run_id": metric.run_id if with_run else None,
-    }
-    point = {"key": metric.key, "value": value, "timestamp": metric.timestamp, "step": metric.step}
-    return point | {name: text for name, text in known.items() if text}
+    return Point(
+        metric.key,
+        "NaN" if math.isnan(metric.value) else metric.value,
+        metric.timestamp,
+        metric.step,
+        metric.dataset_name or None,
+        metric.dataset_digest or None,
+        metric.model_id or None,
+        metric.run_id or None,
+    )
+
+
+def render_point(metric: Metric) -> Point:
+    """Return a Metric of a history, whose reader knows the run."""
+    point = render_metric(metric)
+    point.run_id = None
+    return point
+
+
+def _model_input(model_id: str) -> Body:
+    return {"model_id": model_id}
+
+
+def _model_output(output: ModelOutput) -> Body:
+    return {"model_id": output.model_id, "step": output.step}
 
 
 def _dataset_input(given: DatasetInput) -> Body:
@@ -96,18 +142,24 @@ def render_logged_model(model: LoggedModel) -> Body:
         "source_run_id": model.source_run_id or "",
         **_filled(tags=_pairs(model.tags)),
     }
-    data = _filled(params=_pairs(model.params), metrics=[render_metric(each) for each in model.metrics])
+    data = _filled(params=_pairs(model.params), metrics=listed(model.metrics, render_metric))
     return {"info": info, "data": data}
 
 
-def render_page(key: str, items: Iterable[Body], token: str | None) -> Body:
-    """Return one page of a list."""
-    return _filled(**{key: list(items)}) | ({"next_page_token": token} if token else {})
+def render_page(
+    key: str, items: Sequence[Any], render: Callable[[Any], Any], token: str | None, at_once: int = ITEMS_AT_ONCE
+) -> Body:
+    """Return one page of a list, whose items are rendered `at_once` at a time."""
+    return _filled(**{key: Long(items, render, at_once)}) | ({"next_page_token": token} if token else {})
 
 
-def _filled(**lists: list[Any]) -> Body:
+def _filled(**lists: list[Any] | Long) -> Body:
     return {name: items for name, items in lists.items() if items}
 
 
-def _pairs(texts: Mapping[str, str]) -> list[Body]:
-    return [{"key": key, "value": value} for key, value in texts.items()]
+def _pairs(texts: Mapping[str, str]) -> list[Any] | Long:
+    return listed(tuple(texts.items()), _pair)
+
+
+def _pair(text: tuple[str, str]) -> Pair:
+    return Pair(*text)

@@ -167,8 +167,11 @@ _HOME = """
 <p>This is a Greenroom server: a model registry that pins every version by the digest of its files, lets one version at
 a time into an exclusive stage, and keeps a log of every change that can be checked.</p>
 <p class="links"><a class="button" href="/docs">API reference</a> <a href="/docs/errors">Errors</a>
-<a href="/api/v1/openapi.json">OpenAPI 3.1</a> <a href="/api/v1/models">Models as JSON</a></p>
+<a href="/api/v1/openapi.json">OpenAPI 3.1</a> <a href="/api/v1/models">Models as JSON</a>
+<a href="/api/v1/runs">Runs as JSON</a></p>
 </div>
+<p>Came from a link that MLflow printed, <code>/#/experiments/…/runs/ID</code>? In a terminal, <code>greenroom runs show
+ID</code> shows that run.</p>
 <h2>From the command line</h2>
 <pre>export GREENROOM_URL={url}
 greenroom push ./model fraud

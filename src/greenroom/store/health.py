@@ -6,7 +6,8 @@ which reads what really is there, ends that state. Everything else passes: each 
 one that succeeds ends it. Reads go on in every state, because what they see was durable before the trouble began.
 
 The floor keeps room for what must not fail: files are refused first (they are what fills disks), changes of rows only
-when an eighth of the floor is left, so that a log and its checkpoint always find the space that they need.
+when an eighth of the floor is left, so that a log and its checkpoint always find the space that they need. What makes
+room, deleting files and collecting them, goes on below that too (`writer`): else nobody could end it from inside.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SHARE_OF_DISK = 20  # the floor is at most the twentieth part of the disk: a sma
 ROWS_SHARE = 8
 _PROBE_PAUSE_S = 0.5
 _LOG = logging.getLogger("greenroom.store")
-_HINT = "Free some space; reading goes on meanwhile."
+_HINT = "Free some space (deleting files of runs and `greenroom gc` still work); reading goes on meanwhile."
 
 
 class SyncFailed(Unavailable):

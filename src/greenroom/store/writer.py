@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MAX_TRIES = 5
 PROBE = "probe"  # the route of a write that changes nothing and shows that writing is possible
 UPKEEP = "upkeep"  # the route of the steps by which files are collected and repaired
+_MAKE_ROOM = frozenset({UPKEEP, "delete_uploads"})  # what is collected must have been deleted first
 _FILLING = "x" * (64 << 10)
 RUN_LIMIT_S = 20.0
 """No batch is tried again after so long, and an outcome that cannot be found out until then is said to be unknown."""
@@ -159,13 +160,13 @@ class BatchRunner:
             _answer_all([_Outcome(job, error=error) for job in doubt.jobs])
 
     def _admitted(self, jobs: Sequence[Job]) -> list[Job]:
-        """Answer those who may not write now, and return the others: upkeep makes room, so it may use what is left."""
+        """Answer those who may not write now, and return the others: who makes room may use what is left."""
         refusal = self._health.refusal()
         if refusal is None:
             return list(jobs)
-        kept = [] if self._health.is_final() else [job for job in jobs if job.route == UPKEEP]
-        _answer_all([_Outcome(job, error=refusal) for job in jobs if not kept or job.route != UPKEEP])
-        return kept
+        allowed = frozenset[str]() if self._health.is_final() else _MAKE_ROOM
+        _answer_all([_Outcome(job, error=refusal) for job in jobs if job.route not in allowed])
+        return [job for job in jobs if job.route in allowed]
 
     def _tidy(self) -> None:
         """Do what can wait until everybody is answered. What fails here has cost nobody anything yet."""
