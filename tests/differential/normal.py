@@ -22,6 +22,7 @@ _SET = re.compile(r"\{('[^']*'(?:, '[^']*')+)\}")  # comes in another order from
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _CUT = re.compile(r"[0-9a-f]{1,31}\.\.\.(?=['\"])")  # where a text is cut, half an id may be left
 _PLACE = re.compile(r"(mlflow-artifacts:/|/artifacts/|: '|\bid[= ]'?|\bID[= ]'?|experiment '?|artifacts:)(\d+)\b")
+_QUOTED = re.compile(r"'([0-9]+)'")
 _RUN_PARTS = {"tags": "key", "params": "key", "metrics": "key", "aliases": "alias", "latest_versions": "version"}
 _UNORDERED = frozenset({"aliases", "dataset_inputs", "model_inputs", "model_outputs"})
 
@@ -74,6 +75,8 @@ class Normal:
         text = _ID.sub(lambda found: self._names.get(found[0], "«some id»" if len(found[0]) < 60 else "«digest»"), text)
         text = _ADDRESS.sub("0x", _SET.sub(_sorted, _SQL.sub("\n[SQL]", text)))
         text = _CUT.sub("«half an id»...", text)
+        if "experiment_id" in text:  # a filter that is quoted
+            text = _QUOTED.sub(lambda found: f"'{self._names.get(found[1], found[1])}'", text)
         text = _PLACE.sub(lambda found: found[1] + self._names.get(found[2], found[2]), text)
         return "«random name»" if _RANDOM.fullmatch(text) and key in ("run_name", "value", "name") else text
 

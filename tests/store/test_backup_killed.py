@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from greenroom.app import open_shared
@@ -128,7 +129,17 @@ def _killed_into(carrier: Carrier, kind: str, tmp_path: Path, line: Callable[[Pl
     killed(carrier, arguments, sized(5, 500), look)
 
 
+def _wait_for_the_killed(database_url: str) -> None:
+    """A commit that was sent before the kill goes on at the other end: wait until nobody is connected any more."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    end = time.monotonic() + 60
+    with psycopg.connect(database_url, autocommit=True) as db:
+        while db.execute(f"{others} AND backend_type = 'client backend'").fetchone() != (0,):
+            assert time.monotonic() < end
+
+
 def _whole_or_empty(where: Place, *, may_be_empty: bool) -> None:
+    _wait_for_the_killed(str(where.database_url))
     with opened_database(str(where.database_url)) as db:
         is_empty = not db.tables()
     if not is_empty:
