@@ -20,7 +20,7 @@ from greenroom.core.model import Actor
 from greenroom.core.presets import DEFAULT
 from greenroom.core.tracking import DEFAULT_EXPERIMENT
 from greenroom.services import collecting, lifecycles
-from greenroom.services.api import BY_NAME, Mode, Operation
+from greenroom.services.api import BY_NAME, OF_THE_LOG, Mode, Operation
 from greenroom.services.commands import UseLifecycle
 from greenroom.services.ports import BlobStore, ReadTx, Request, Signer
 from greenroom.services.tracking_experiments import begin_tracking
@@ -111,7 +111,7 @@ class LocalRegistry:
         if row.mode in (Mode.WRITE, Mode.LOG):
             return _answer(await self.store.write(use_case, command, actor, **_job(row, request)))
         if row.mode in (Mode.READ, Mode.SEARCH):
-            return await self.store.search(use_case, command, actor)
+            return await self.store.search(use_case, command, actor, audited=row.name in OF_THE_LOG)
         if row.name in HEAVY:
             return await self._heavy.run(use_case, self, command, actor)
         import asyncio  # an embedded registry never needs it, and it is slow to load

@@ -16,9 +16,9 @@ from greenroom.core.model import Actor
 from greenroom.core.tracking import Metric, ModelOutput, ModelStatus, RunStatus
 from greenroom.services import commands as c
 from greenroom.services import reading
-from greenroom.services.api import BY_NAME, Mode
+from greenroom.services.api import BY_NAME, OF_THE_LOG, Mode
 from greenroom.services.commands import tracking as t
-from greenroom.store.compiled.sqlite import TRACKED
+from greenroom.store.compiled.sqlite import AUDITED, TRACKED
 
 ANA = Actor("ana")
 RUN, MODEL = "a" * 32, "m-" + "b" * 32
@@ -92,6 +92,13 @@ def runs_read(registry: LocalRegistry, name: str) -> set[str]:
     assert read, "it was seen to read"
     assert not written
     return read & set(TRACKED)
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_LOG))
+def test_what_is_kept_by_the_head_of_the_log_reads_audited_rows_alone(registry: LocalRegistry, name: str) -> None:
+    read, _ = touched(registry, registry.store._reader, name, READS[name])
+    assert read
+    assert read <= set(AUDITED)
 
 
 def test_every_operation_of_the_modes_is_here() -> None:

@@ -15,7 +15,7 @@ from greenroom.services.api_runs import RUNS
 from greenroom.services.api_tracking import TRACKING
 from greenroom.services.operation import Mode, Operation
 
-__all__ = ["BY_NAME", "INTERNAL", "OPERATIONS", "TRACKING", "Mode", "Operation"]
+__all__ = ["BY_NAME", "INTERNAL", "OF_THE_LOG", "OPERATIONS", "TRACKING", "Mode", "Operation"]
 
 
 _READ, _SEARCH, _WRITE, _SLOW, _BRIEF = Mode.READ, Mode.SEARCH, Mode.WRITE, Mode.SLOW, Mode.BRIEF
@@ -90,5 +90,8 @@ INTERNAL: tuple[Operation, ...] = (
     Operation("list_uploads", "", "", "read", _SEARCH, c.UploadPath, a.Folder, "artifacts:list_uploads", "A folder of the upload tree"),
     Operation("delete_uploads", "", "", "register", _WRITE, c.UploadPath, None, "artifacts:delete_uploads", "Delete from the upload tree"),
 )
+
+# Reads of audited rows alone: their answers stay as long as the log's head does.
+OF_THE_LOG = frozenset({"get_model", "get_version", "latest_versions", "get_holder"})
 
 BY_NAME |= {operation.name: operation for operation in (*INTERNAL, *TRACKING)}

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from greenroom.core.model import Actor
@@ -19,6 +20,7 @@ from greenroom.store.driver import Connection
 
 MOST_ANSWERS = 4_096
 FOREIGN_S = 0.05
+SHARED_S = 1.0
 
 
 class Commits:
@@ -48,7 +50,7 @@ class Answers:
         self._commits = commits
         self._ended = 0  # the commits that were over when the state was looked at
         self._until = 0.0  # when it is looked at again, whatever our writer says
-        self._state: int | None = None
+        self._state: Hashable | None = None
         self._kept: dict[Any, Any] = {}
 
     def get(
@@ -77,7 +79,7 @@ class Answers:
             self._kept[key] = answer
         return answer
 
-    def _state_of(self, db: Connection) -> int | None:
+    def _state_of(self, db: Connection) -> Hashable | None:
         """Look at the state of the database and forget what may be older; None when it does not tell."""
         ended = self._commits.ended  # read before the state, the other two after it: what is on its way counts
         state = db.changed()
@@ -87,3 +89,42 @@ class Answers:
                 self._kept.clear()
         self._state, self._ended, self._until = state, ended, time.monotonic() + FOREIGN_S
         return state
+
+
+class SharedAnswers:
+    """Answers made of audited rows alone, in a database that others write to as well, kept while the head of its log is
+    the same: one short question in place of six. Any number of threads use it.
+    """
+
+    def __init__(self) -> None:
+        self._kept = _Kept(None, 0.0)
+
+    def get(self, db: Connection, key: Any, look: Callable[[], Any]) -> Any:
+        """Return the kept answer to `key`, or look and keep it. Errors are not kept, nor anything for long: rows that
+        somebody changed by hand are seen a moment later.
+        """
+        try:
+            hash(key)
+        except TypeError:
+            return look()
+        state = db.changed()
+        if state is None:
+            return look()
+        kept = self._kept
+        if kept.state != state or time.monotonic() > kept.until:
+            kept = self._kept = _Kept(state, time.monotonic() + SHARED_S)
+        elif key in kept.answers:
+            return kept.answers[key]
+        answer = look()
+        if db.changed() == state and len(kept.answers) < MOST_ANSWERS:
+            kept.answers[key] = answer
+        return answer
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What was found while the log had one head."""
+
+    state: Hashable | None
+    until: float
+    answers: dict[Hashable, Any] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from greenroom.core.limits import bound
 from greenroom.core.model import Actor
 from greenroom.core.note import verifier_key
 from greenroom.services.ports import Request, Signer
-from greenroom.store.answers import Answers
+from greenroom.store.answers import Answers, SharedAnswers
 from greenroom.store.continuity import Continuity
 from greenroom.store.driver import Connection
 from greenroom.store.health import Health
@@ -72,6 +72,7 @@ class DatabaseStore:
         self._reader = self.connect() if self.reads_inline else None
         # An embedded caller gets the very values and may change what is in them; edges only write them down.
         self._answers = Answers(self._runner.commits) if serve else None
+        self._shared = None if self.reads_inline else SharedAnswers()
         self._writer = Writer(self._runner) if serve else None
         self._closed = False
 
@@ -170,9 +171,9 @@ class DatabaseStore:
         with self._translated(self._reader), self._reader.snapshot():
             return use_case(ReadTx(self._reader), command, actor)
 
-    async def search(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
+    async def search(self, use_case: UseCase, command: Any, actor: Actor, *, audited: bool = False) -> Any:
         """Run a read that may take longer on a reader thread, so that it holds up no look-up. Raises RateLimited when
-        too many wait, Unavailable when all threads stay busy.
+        too many wait, Unavailable when all threads stay busy. `audited`: it is made of audited rows alone.
         """
         import asyncio
 
@@ -186,7 +187,7 @@ class DatabaseStore:
                     limit="reader_wait",
                     maximum=READER_WAIT_S,
                 )
-            return self.search_now(use_case, command, actor)
+            return self.search_now(use_case, command, actor, audited=audited)
 
         if self._searches >= SEARCHES:  # counted on the event loop only
             text = f"{SEARCHES} searches are running or waiting already."
@@ -197,18 +198,24 @@ class DatabaseStore:
         finally:
             self._searches -= 1
 
-    def search_now(self, use_case: UseCase, command: Any, actor: Actor) -> Any:
+    def search_now(self, use_case: UseCase, command: Any, actor: Actor, *, audited: bool = False) -> Any:
         """The same in this thread, with a limit on its time. One whose connection is lost is run once more."""
         began = time.monotonic()
         with self._pool.lend() as db, self._translated(db):
-            try:
+
+            def look() -> Any:
+                try:
+                    with db.snapshot(limit_s=SEARCH_LIMIT_S):
+                        return use_case(ReadTx(db), command, actor)
+                except Exception as exc:
+                    if not db.is_lost(exc) or time.monotonic() - began > _AGAIN_WITHIN_S:
+                        raise
                 with db.snapshot(limit_s=SEARCH_LIMIT_S):
                     return use_case(ReadTx(db), command, actor)
-            except Exception as exc:
-                if not db.is_lost(exc) or time.monotonic() - began > _AGAIN_WITHIN_S:
-                    raise
-            with db.snapshot(limit_s=SEARCH_LIMIT_S):
-                return use_case(ReadTx(db), command, actor)
+
+            if not audited or self._shared is None:
+                return look()
+            return self._shared.get(db, (use_case, command, actor), look)
 
     @contextlib.contextmanager
     def snapshot(self, *, limit_s: float | None = None) -> Iterator[ReadTx]:

@@ -5,7 +5,7 @@ The queries, the writer and the sealing of the log are written against this prot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -89,8 +89,10 @@ class Connection(Protocol):
     def snapshot(self, *, limit_s: float | None = None) -> AbstractContextManager[None]:
         """A consistent view for reading, interrupted after `limit_s` seconds. Never takes a write lock."""
 
-    def changed(self) -> int | None:
-        """Return a number that differs after any other connection committed; None where there is no such number."""
+    def changed(self) -> Hashable | None:
+        """Return what is another after each commit of any other connection, or at least after each that changed audited
+        rows; None when that cannot be told.
+        """
 
     def is_lost(self, error: Exception) -> bool:
         """Say whether the error means that the connection is gone, and with it what is known of a commit under way."""

@@ -25,6 +25,7 @@ _SCHEMA_LOCK = 7_463_325_012  # any number, the same in every server
 _GRACE_S = 2.0  # the database ends an overdue search itself; after so long it is not there to do so
 _ROWS_AT_ONCE = 1000
 _MOST_WAITING = 500
+_HEAD = "SELECT size, last FROM audit_head WHERE id = 1"
 _TYPES = {int: "bigint", float: "double precision", str: "text"}
 # A server that stalls between two statements that it sends together is not idle to PostgreSQL 15, so no timeout of its
 # own ends it. It is known by this: it has locked the head and the database has been waiting for it to say more.
@@ -275,9 +276,16 @@ class Postgres:
             if not self._db.closed:
                 self.rollback()
 
-    def changed(self) -> int | None:
-        """See `Connection.changed`: asking costs as much as looking."""
-        return None
+    def changed(self) -> Row | None:
+        """See `Connection.changed`: the head of the log, so only changes of audited rows are told. None: it is gone."""
+        if self._db.closed:
+            return None
+        try:
+            return self.one(_HEAD)
+        except psycopg.Error as exc:
+            if not self.is_lost(exc):
+                raise
+            return None
 
     def tidy(self) -> None:
         """See `Connection.tidy`: the database looks after itself."""
