@@ -99,11 +99,15 @@ class Filter:
 
 @dataclass(frozen=True)
 class Order:
-    """One key of an order; `key` is an attribute in our words, or the key of a metric, parameter or tag."""
+    """One key of an order; `key` is an attribute in our words, or the key of a metric, parameter or tag.
+
+    `dataset` is the name and the digest (None: any) of the data set on which a metric is to be measured.
+    """
 
     key: str
     descending: bool = False
     entity: Entity = Entity.ATTRIBUTE
+    dataset: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True)

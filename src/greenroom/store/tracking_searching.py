@@ -26,6 +26,7 @@ _NEVER_NULL = frozenset({"id", "name", "status", "start_time", "created_at", "up
 _EMPTY = {"end_time": "0", "value": "0"}  # what stands for nothing where numbers are compared; elsewhere a text
 _ORDERED_BY = 40  # characters of a tag or parameter; a cursor must fit into a page token
 _OPS = {Op.IS_NULL: "NOT EXISTS", Op.IS_NOT_NULL: "EXISTS"}
+_RANK = ("timestamp", "step", "run_id", "dataset_name", "dataset_digest")  # of points of a logged model's metric
 
 
 class _Query(Bound):
@@ -79,15 +80,17 @@ class _Query(Bound):
             f"WHERE {self._owner} AND {self.compare(column, op, value)})"
         )
 
-    def order(self, order: Sequence[Order], extra: str = "") -> None:
-        """Take over the order; keys of metrics, parameters and tags are joined."""
+    def order(self, order: Sequence[Order], *, newest: bool = False) -> None:
+        """Take over the order; keys of metrics, parameters and tags are joined. `newest`: of several points of a metric
+        the newest one stands for it.
+        """
         for at, each in enumerate(order):
             if each.entity is Entity.ATTRIBUTE and each.key in _NEVER_NULL:
                 self._by(self._fields[each.key], descending=each.descending)
                 continue
             column, nan = self._fields.get(each.key, ""), ""
             if each.entity is not Entity.ATTRIBUTE:
-                column = self._joined(at, each, extra)
+                column = self._joined(at, each, newest=newest and each.entity is Entity.METRIC)
                 nan = f"WHEN o{at}.is_nan = 1 THEN 1 " if each.entity is Entity.METRIC else ""
             if each.entity in (Entity.PARAM, Entity.TAG):
                 column = f"substr({column}, 1, {_ORDERED_BY})"
@@ -96,12 +99,23 @@ class _Query(Bound):
             self._by(f"(CASE WHEN {column} IS NULL THEN 2 {nan}ELSE 0 END)", descending=False)
             self._by(f"COALESCE({column}, {nothing})", descending=each.descending)
 
-    def _joined(self, at: int, order: Order, extra: str) -> str:
+    def _joined(self, at: int, order: Order, *, newest: bool) -> str:
         owner = self._owner.replace("p.", f"o{at}.")
         key = self.bind(order.key)
-        more = extra.replace("p.", f"o{at}.") if order.entity is Entity.METRIC else ""
+        more = self._newest(f"o{at}", order.dataset) if newest else ""
         self.joins.append(f"LEFT JOIN {self._tables[order.entity]} o{at} ON {owner} AND o{at}.key = {key}{more}")
         return f"o{at}.value"
+
+    def _newest(self, point: str, dataset: tuple[str | None, str | None]) -> str:
+        """Return the condition that a point of a logged model's metric is the newest of those on the data set."""
+        names = [(column, value) for column, value in zip(("name", "digest"), dataset, strict=True) if value]
+        parts = [(f"dataset_{column}", self.bind(value)) for column, value in names]
+        here, there = ("".join(f" AND {owner}.{column} = {mark}" for column, mark in parts) for owner in (point, "n"))
+        mine, other = (", ".join(f"{owner}.{column}" for column in _RANK) for owner in (point, "n"))
+        return (
+            f"{here} AND NOT EXISTS (SELECT 1 FROM logged_model_metric n WHERE n.model_id = {point}.model_id"
+            f" AND n.key = {point}.key{there} AND ({other}) > ({mine}))"
+        )
 
     def _by(self, column: str, *, descending: bool) -> None:
         self._columns.append(column)
@@ -183,19 +197,11 @@ class TrackingSearches:
             query.conditions.append(f"EXISTS (SELECT 1 FROM logged_model_metric p WHERE p.model_id = e.id{measured})")
         for comparison in filter.comparisons:
             query.add(comparison, measured)
-        query.order(order, f"{measured}{_NEWEST}")
+        query.order(order, newest=True)
         return self._found(query.text("logged_model", "e.id", after, limit), query)
 
     def _found(self, text: str, query: _Query) -> Found:
         return [(row[0], list(row[1:])) for row in self.db.all(text, query.params)]
-
-
-# A model may have many points of one metric; the newest one stands for it in an order.
-_NEWEST = (
-    " AND NOT EXISTS (SELECT 1 FROM logged_model_metric n WHERE n.model_id = p.model_id AND n.key = p.key"
-    " AND (n.timestamp, n.step, n.run_id, n.dataset_name, n.dataset_digest)"
-    " > (p.timestamp, p.step, p.run_id, p.dataset_name, p.dataset_digest))"
-)
 
 
 def _on(query: _Query, datasets: Sequence[tuple[str, str | None]]) -> str:

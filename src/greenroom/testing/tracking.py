@@ -260,6 +260,23 @@ class Tracking:
         assert {(each.dataset_name, each.run_id) for each in model.metrics} == {("data", RUN), (None, RUN)}
         assert {each.key for each in get(store).metrics} == {"m", "n"}
 
+    def test_logged_models_come_in_the_order_of_a_metric_on_one_data_set(
+        self, opened: Callable[..., DatabaseStore]
+    ) -> None:
+        """What was measured on another data set, or on none, counts for nothing there."""
+        store = opened()
+        start(store)
+        ids = [f"m-{letter * 32}" for letter in "abc"]
+        for model in ids:
+            log(store, tracking_models.create_logged_model, c.CreateLoggedModel(model, 7, 0, source_run_id=RUN))
+        for value, model, data in ((1.0, ids[0], "d"), (2.0, ids[1], "d"), (9.0, ids[0], None), (8.0, ids[2], "e")):
+            put(store, Metric("a", value, int(value), 0, model, data, data and "1"))
+        for name, digest, first in (("d", None, 1), ("d", "1", 1), (None, None, 0), ("e", "1", 2)):
+            key = c.OrderKey("metrics.a", descending=True, dataset_name=name, dataset_digest=digest)
+            with store.snapshot() as tx:
+                found = search_logged_models(tx, c.SearchLoggedModels((0,), order_by=(key,)), ME)
+            assert found.items[0].id == ids[first], (name, digest)
+
     def test_searches_page_through_runs(self, opened: Callable[..., DatabaseStore]) -> None:
         """The newest first, each once, the deleted apart."""
         store = opened()
