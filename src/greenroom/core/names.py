@@ -77,7 +77,7 @@ _NO_ALIAS = re.compile(r"latest|v\d+")
 _STAGE = re.compile(r"[\w .\-]+")
 _NO_STAGE = re.compile(r"deleted_internal|latest|\d+|\.+")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
-_NO_VERSION = re.compile(r"0|-[1-9][0-9]{0,9}")
+_NO_VERSION = re.compile(r"0|-[1-9][0-9]{0,18}")
 _DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|com[1-9]|lpt[1-9]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -351,10 +351,10 @@ def require_storable(text: str, kind: str) -> None:
 
 
 def _is_no_version(value: object) -> bool:
-    """Tell whether `value` spells 0 or a negative integer of at most 10 digits."""
+    """Tell whether `value` spells 0 or a negative integer of at most 19 digits."""
     if isinstance(value, str):
-        return len(value) <= 11 and _NO_VERSION.fullmatch(value) is not None
-    return isinstance(value, int) and not isinstance(value, bool) and -LIMITS["version"].value <= value <= 0
+        return len(value) <= 20 and _NO_VERSION.fullmatch(value) is not None
+    return isinstance(value, int) and not isinstance(value, bool) and -(10**19) < value <= 0
 
 
 def _path_problem(text: str) -> str | None:
