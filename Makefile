@@ -21,7 +21,7 @@ CALLS ?= 20000
 SEED ?=
 UPGRADE ?=
 NO_APT ?=
-DEBIAN_PACKAGES := chromium spin strace faketime postgresql
+DEBIAN_PACKAGES := chromium spin strace faketime postgresql e2fsprogs
 
 BIN := .venv/bin
 SYNC := $(BIN)/uv pip sync --quiet --require-hashes

@@ -34,9 +34,7 @@ pytestmark = pytest.mark.slow
 
 def _mount(name: str, *arguments: str) -> None:
     tool = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if tool is None:
-        pytest.skip(f"there is no {name} here")
-    done = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([tool or name, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"nothing can be mounted here: {done.stderr.strip()[:120]}")
 

@@ -8,19 +8,11 @@ prints how many of everything the server at URL has, and what the client was ref
 from __future__ import annotations
 
 import json
-import os
 import sys
-import warnings
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "9")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-warnings.simplefilter("ignore")
-
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
+import patient  # noqa: F401 - before mlflow, which reads what it sets
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 
 def main(line: str, url: str, rounds: str) -> None:

@@ -8,20 +8,12 @@ prints the steps of every metric as the server at URL has them, its parameters, 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import warnings
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "9")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-warnings.simplefilter("ignore")
-
-import mlflow  # noqa: E402
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param  # noqa: E402
+import mlflow
+import patient  # noqa: F401 - before mlflow, which reads what it sets
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
 
 
 def main(line: str, url: str, steps: str) -> None:

@@ -33,7 +33,7 @@ def changes(piece: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def bad_line(server: Server, lossy: Callable[[bytes], bool] = logs) -> Iterator[Proxy]:
+def bad_line(server: Server, lossy: Callable[[bytes], bool]) -> Iterator[Proxy]:
     """Lose a part of what is `lossy`, before it arrives or with its answer."""
     chance = random.Random(SEED)
 
@@ -44,13 +44,24 @@ def bad_line(server: Server, lossy: Callable[[bytes], bool] = logs) -> Iterator[
         yield proxy
 
 
-def logged(folder: Path, client: str, mutant: str | None = None) -> tuple[dict[str, Any], int]:
-    """Return what is there in the end, and how many answers were lost on the way."""
-    with serving(folder / "data", mutant=mutant) as server, bad_line(server) as proxy:
-        line = f"http://127.0.0.1:{proxy.port}"
-        seen = run_client(client, "log_over_a_bad_line.py", line, server.url, str(STEPS))
+def over_a_bad_line(
+    folder: Path, client: str, script: str, size: int, lossy: Callable[[bytes], bool], mutant: str | None = None
+) -> tuple[dict[str, Any], int]:
+    """Return what a script says is there in the end, and how many answers were lost on the way."""
+    with serving(folder / "data", mutant=mutant) as server, bad_line(server, lossy) as proxy:
+        seen = run_client(client, script, f"http://127.0.0.1:{proxy.port}", server.url, str(size))
         print(f"seed {SEED}: {dict(proxy.lost)}")
         return seen, proxy.lost[Fate.REPLY]
+
+
+def logged(folder: Path, client: str, mutant: str | None = None) -> tuple[dict[str, Any], int]:
+    """Metrics and parameters of a run."""
+    return over_a_bad_line(folder, client, "log_over_a_bad_line.py", STEPS, logs, mutant)
+
+
+def changed(folder: Path, client: str, mutant: str | None = None) -> tuple[dict[str, Any], int]:
+    """Runs, models, versions, aliases and stages."""
+    return over_a_bad_line(folder, client, "change_over_a_bad_line.py", ROUNDS, changes, mutant)
 
 
 @pytest.mark.parametrize("client", ["mlflow3", "mlflow2"])
@@ -64,15 +75,6 @@ def test_a_server_that_takes_each_request_for_a_new_one_is_seen(tmp_path: Path) 
     seen, lost = logged(tmp_path, "mlflow3", "points_are_a_list")
     assert lost > 0
     assert max(len(steps) for steps in seen["steps"].values()) > STEPS
-
-
-def changed(folder: Path, client: str, mutant: str | None = None) -> tuple[dict[str, Any], int]:
-    """Return what is there in the end of changes to runs, models and versions, and how many answers were lost."""
-    with serving(folder / "data", mutant=mutant) as server, bad_line(server, changes) as proxy:
-        line = f"http://127.0.0.1:{proxy.port}"
-        seen = run_client(client, "change_over_a_bad_line.py", line, server.url, str(ROUNDS))
-        print(f"seed {SEED}: {dict(proxy.lost)}")
-        return seen, proxy.lost[Fate.REPLY]
 
 
 @pytest.mark.parametrize("client", ["mlflow3", "mlflow2"])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from greenroom.core import names
@@ -175,11 +175,13 @@ def parse_filter(text: object, dialect: Dialect, *, prompts: Prompts = Prompts.H
         raise
 
 
-def parse_order_by(items: Sequence[object] | None, dialect: Dialect) -> tuple[Order, ...]:
+def parse_order_by(
+    items: Sequence[object] | None, dialect: Dialect, datasets: Sequence[tuple[str | None, str | None]] = ()
+) -> tuple[Order, ...]:
     """Return a total order from items `key [ASC|DESC]`, tie-breaks appended; none means the dialect's default order.
 
-    Raises InvalidInput for unknown keys and directions, for more than 8 items, and for a key that comes twice under
-    whatever name.
+    `datasets` are those of the items' metrics, if they name any. Raises InvalidInput for unknown keys and directions,
+    for more than 8 items, and for a key that comes twice under whatever name.
     """
     if not items:
         return dialect.default_order
@@ -187,9 +189,11 @@ def parse_order_by(items: Sequence[object] | None, dialect: Dialect) -> tuple[Or
         hint = f"Give at most {names.LIMITS['order_by'].value} keys, each on its own."
         raise InvalidInput("Invalid order_by: not a list of a few keys.", hint=hint)
     orders: list[Order] = []
-    for item in items:
+    for at, item in enumerate(items):
         order = _order(item, dialect)
-        if any((order.entity, order.key) == (other.entity, other.key) for other in orders):
+        if datasets and order.entity is Entity.METRIC:
+            order = replace(order, dataset=datasets[at])
+        if any(replace(order, descending=other.descending) == other for other in orders):
             if dialect.repeats:
                 continue
             raise InvalidInput(f"Invalid order_by: '{names.shown(item)}' repeats a key.", hint="Give each key once.")

@@ -25,6 +25,8 @@ EXPERIMENT_NAME_LENGTH = 500
 LOCATION_LENGTH = 2_048
 NAME_LENGTH = 250  # of runs, users, kinds of models
 
+NAME_TAG = "mlflow.runName"
+"""The tag that a run's name is kept in as well; whoever changes one changes both."""
 PER_BATCH: Mapping[str, int] = MappingProxyType({"metrics": 1000, "params": 100, "tags": 100})
 ALL_PER_BATCH = 1000
 DATASETS_PER_REQUEST = 1000
@@ -51,6 +53,17 @@ def check_key(key: str, parameter: str, what: str) -> str:
     if problem is not None:
         raise InvalidInput(f"{_invalid(key, parameter)}: {problem}", parameter=parameter)
     return key
+
+
+def one_name(name: str | None, tags: Mapping[str, str]) -> str | None:
+    """Return what a new run is called, by its field or its tag. Raises InvalidInput when they differ."""
+    tag = tags.get(NAME_TAG)
+    if name and tag and name != tag:
+        raise InvalidInput(
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+            f"(run_name='{shown(name)}', mlflow.runName='{shown(tag)}').",
+        )
+    return name or tag
 
 
 @functools.lru_cache(4096)  # trainings log the same few keys all the time

@@ -17,6 +17,7 @@ from greenroom.core.errors import InvalidInput
 from greenroom.core.limits import bound
 from greenroom.core.model import Page
 from greenroom.core.tracking import Run, RunStatus
+from greenroom.core.tracking_names import one_name
 from greenroom.http import mlflow_logged_models
 from greenroom.http import mlflow_tracking_in as read
 from greenroom.http import mlflow_tracking_out as write
@@ -147,6 +148,7 @@ async def _delete_experiment_tag(call: Call) -> Body:
 
 async def _create_run(call: Call) -> Body:
     given = call.given
+    one_name(given["run_name"], given["tags"])  # the first that a stock server looks at
     command = c.CreateRun(
         secrets.token_hex(16),
         secrets.randbits(48),

@@ -21,6 +21,7 @@ from greenroom.core.tracking_names import (
     INPUT_TAG_LENGTHS,
     INPUTS_PER_RUN,
     NAME_LENGTH,
+    NAME_TAG,
     PARAM_LENGTH,
     check_batch,
     check_key,
@@ -35,7 +36,7 @@ from greenroom.services.ports import ReadTx, WriteTx
 from greenroom.services.ports_tracking import Point, PointRow, RunRow
 from greenroom.services.tracking_finding import active_run, get_logged_model
 from greenroom.services.tracking_models import list_in
-from greenroom.services.tracking_runs import NAME_TAG, tag_row
+from greenroom.services.tracking_runs import tag_row
 
 HISTORY_TAG = "mlflow.log-model.history"
 HISTORY_LENGTH = 4 << 20  # it is read and written as a whole with every record, while other writes wait

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from greenroom.core.audit import EventType
-from greenroom.core.errors import InvalidInput
 from greenroom.core.model import Actor
-from greenroom.core.names import shown
 from greenroom.core.tracking import Run, RunStatus, run_name
 from greenroom.core.tracking_names import (
     NAME_LENGTH,
+    NAME_TAG,
     RUN_TAG_LENGTH,
     check_key,
     check_text,
     clipped,
+    one_name,
 )
 from greenroom.services.commands import tracking as c
 from greenroom.services.limits import check_count
@@ -20,9 +20,6 @@ from greenroom.services.ports import ReadTx, WriteTx
 from greenroom.services.ports_tracking import Parts, RunRow
 from greenroom.services.tracking_finding import active_experiment, active_run, get_run
 from greenroom.services.tracking_views import run_view, run_views
-
-NAME_TAG = "mlflow.runName"
-"""The tag that a run's name is kept in as well; whoever changes one changes both."""
 
 
 def create_run(tx: WriteTx, ask: c.CreateRun, actor: Actor) -> Run:
@@ -53,13 +50,7 @@ def create_run(tx: WriteTx, ask: c.CreateRun, actor: Actor) -> Run:
 
 
 def _name(ask: c.CreateRun) -> str:
-    tag = ask.tags.get(NAME_TAG)
-    if ask.name and tag and ask.name != tag:
-        raise InvalidInput(
-            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
-            f"(run_name='{shown(ask.name)}', mlflow.runName='{shown(tag)}').",
-        )
-    return clipped(ask.name or tag or run_name(ask.random), "run_name", NAME_LENGTH)
+    return clipped(one_name(ask.name, ask.tags) or run_name(ask.random), "run_name", NAME_LENGTH)
 
 
 def tag_row(run_no: int, key: str, value: str, path: str = "") -> dict[str, int | str]:

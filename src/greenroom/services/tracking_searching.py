@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from greenroom.core.dialects import EXPERIMENTS, LOGGED_MODELS, RUNS
@@ -13,7 +12,7 @@ from greenroom.core.limits import bound
 from greenroom.core.model import Actor, Page
 from greenroom.core.names import LIMITS
 from greenroom.core.paging import check_page_size, decode_token, encode_token, page_scope
-from greenroom.core.search import Entity, Order, parse_filter, parse_order_by
+from greenroom.core.search import parse_filter, parse_order_by
 from greenroom.core.tracking import Experiment, LoggedModel, Run
 from greenroom.core.tracking_names import DATASETS_PER_SEARCH, EXPERIMENTS_PER_SEARCH
 from greenroom.services.commands import tracking as c
@@ -71,7 +70,9 @@ def search_logged_models(tx: ReadTx, ask: c.SearchLoggedModels, actor: Actor) ->
     _check_count("datasets", len(ask.datasets), DATASETS_PER_SEARCH)
     ids = ",".join(str(each) for each in ask.experiment_ids)
     scope = page_scope("logged_models", ask.filter or "", repr(ask.order_by), repr(ask.datasets), ids, actor.name)
-    chosen, order = parse_filter(ask.filter, LOGGED_MODELS), _order_of_models(ask.order_by)
+    keys = [f"{each.field} {'DESC' if each.descending else 'ASC'}" for each in ask.order_by]
+    measured_on = [(each.dataset_name, each.dataset_digest) for each in ask.order_by]
+    chosen, order = parse_filter(ask.filter, LOGGED_MODELS), parse_order_by(keys, LOGGED_MODELS, measured_on)
     after = _after(tx, scope, ask.page_token)
     found = tx.search_logged_models(_possible(ask.experiment_ids), ask.datasets, chosen, order, after, size + 1)
 
@@ -80,17 +81,6 @@ def search_logged_models(tx: ReadTx, ask: c.SearchLoggedModels, actor: Actor) ->
         return logged_model_views(tx, [rows[key] for key in keys])
 
     return _page(tx, scope, found, size, view)
-
-
-def _order_of_models(keys: Sequence[c.OrderKey]) -> tuple[Order, ...]:
-    """Return the order that is asked for; a metric counts as measured on the data set that its key names."""
-    texts = [f"{each.field} {'DESC' if each.descending else 'ASC'}" for each in keys]
-    on: dict[tuple[Entity, str], tuple[str | None, str | None]] = {}
-    for text, each in zip(texts, keys, strict=True):
-        first = parse_order_by((text,), LOGGED_MODELS)[0]
-        on.setdefault((first.entity, first.key), (each.dataset_name, each.dataset_digest))
-    order = parse_order_by(texts, LOGGED_MODELS)
-    return tuple(replace(each, dataset=on.get((each.entity, each.key), (None, None))) for each in order)
 
 
 def _possible(experiment_ids: Sequence[int]) -> list[int]:

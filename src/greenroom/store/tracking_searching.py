@@ -183,7 +183,9 @@ class TrackingSearches:
         after: Sequence[Any] | None,
         limit: int,
     ) -> Found:
-        """Return (id, cursor) of logged models. With `datasets` only metrics measured on one of them count."""
+        """Return (id, cursor) of logged models. With `datasets` the filter counts metrics on one of them only; a key of
+        the order names its own.
+        """
         tables = {
             Entity.TAG: "logged_model_tag",
             Entity.PARAM: "logged_model_param",

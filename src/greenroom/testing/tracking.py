@@ -276,6 +276,10 @@ class Tracking:
             with store.snapshot() as tx:
                 found = search_logged_models(tx, c.SearchLoggedModels((0,), order_by=(key,)), ME)
             assert found.items[0].id == ids[first], (name, digest)
+        both = tuple(c.OrderKey("metrics.a", dataset_name=name) for name in "ed")
+        with store.snapshot() as tx:
+            found = search_logged_models(tx, c.SearchLoggedModels((0,), order_by=both), ME)
+        assert [each.id for each in found.items] == [ids[2], ids[0], ids[1]], "one metric on two data sets: two keys"
 
     def test_searches_page_through_runs(self, opened: Callable[..., DatabaseStore]) -> None:
         """The newest first, each once, the deleted apart."""
